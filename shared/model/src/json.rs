@@ -1,0 +1,234 @@
+//! JSON as a careful server reads it: no duplicate keys, bounded depth, one form for one number.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Parses one JSON document and refuses a key that stands twice in one object.
+///
+/// Two readers of such a document may see different values, which is how filters are passed by.
+pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0)
+}
+
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, Strict(value))) = members.next_entry::<String, _>()? {
+            if object.contains_key(&key) {
+                return Err(de::Error::custom("duplicate key in an object"));
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// How deep lists and objects are nested: 0 for a scalar, 1 for a flat list.
+#[must_use]
+pub fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(object) => 1 + object.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Gives every number its one form: a whole number is an integer, however it was written, so
+/// that `12`, `12.0` and `1.2e1` are the same content.
+pub fn normalise(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(integer) = whole(number) {
+                *value = Value::from(integer);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(normalise),
+        Value::Object(object) => object.values_mut().for_each(normalise),
+        _ => {}
+    }
+}
+
+/// The largest double up to which every whole number has a double of its own: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn whole(number: &Number) -> Option<i64> {
+    if number.is_i64() || number.is_u64() {
+        return None;
+    }
+    let double = number.as_f64()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a whole number below 2^53 fits"
+    )]
+    (double.fract() == 0.0 && double.abs() <= EXACT).then_some(double as i64)
+}
+
+/// Writes `value` into a hash in one form: object keys sorted, every part tagged and its length
+/// written in front, so that no two values share a form.
+pub fn digest(value: &Value, write: &mut impl FnMut(&[u8])) {
+    match value {
+        Value::Null => write(b"n"),
+        Value::Bool(true) => write(b"t"),
+        Value::Bool(false) => write(b"f"),
+        // A double by its bits: how it prints is up to a library.
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(double) => part(b".", &double.to_bits().to_be_bytes(), write),
+            None => part(b"#", number.to_string().as_bytes(), write),
+        },
+        Value::String(text) => part(b"s", text.as_bytes(), write),
+        Value::Array(items) => {
+            part(b"[", &items.len().to_be_bytes(), write);
+            for item in items {
+                digest(item, write);
+            }
+        }
+        Value::Object(object) => {
+            part(b"{", &object.len().to_be_bytes(), write);
+            let mut members: Vec<_> = object.iter().collect();
+            members.sort_unstable_by_key(|(key, _)| *key);
+            for (key, value) in members {
+                part(b"k", key.as_bytes(), write);
+                digest(value, write);
+            }
+        }
+    }
+}
+
+/// Writes a tag, a length and bytes.
+pub(crate) fn part(tag: &[u8], bytes: &[u8], write: &mut impl FnMut(&[u8])) {
+    write(tag);
+    write(&(bytes.len() as u64).to_be_bytes());
+    write(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn digested(value: &Value) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        digest(value, &mut |part| bytes.extend_from_slice(part));
+        bytes
+    }
+
+    #[test]
+    fn a_duplicate_key_is_refused_at_any_depth() {
+        assert!(parse(br#"{"a": 1, "a": 1}"#).is_err());
+        assert!(parse(br#"{"x": [{"a": 1, "a": 2}]}"#).is_err());
+        assert_eq!(
+            parse(br#"{"a": {"a": [null]}}"#).unwrap(),
+            json!({"a": {"a": [null]}})
+        );
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "NaN",
+            "1e400",
+            "\"\\ud800\"",
+            "{} {}",
+            "\u{feff}{}",
+        ] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse(&[b'"', 0xff, b'"']).is_err());
+        assert!(parse("[".repeat(200).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn one_number_has_one_form() {
+        let mut value = json!([12.0, 12.5, -3.0, {"a": -0.0}, 7]);
+        normalise(&mut value);
+        assert_eq!(value.to_string(), r#"[12,12.5,-3,{"a":0},7]"#);
+    }
+
+    #[test]
+    fn different_values_have_different_digests() {
+        let values = [
+            json!(null),
+            json!("null"),
+            json!(["a", "b"]),
+            json!(["ab"]),
+            json!([["a"], "b"]),
+            json!({"a": "b"}),
+            json!({"a": null}),
+            json!(1),
+            json!("1"),
+            json!(true),
+        ];
+        for (i, left) in values.iter().enumerate() {
+            for right in &values[i + 1..] {
+                assert_ne!(digested(left), digested(right), "{left} {right}");
+            }
+        }
+        assert_eq!(
+            digested(&json!({"a": 1, "b": 2})),
+            digested(&json!({"b": 2, "a": 1}))
+        );
+    }
+
+    #[test]
+    fn depth_counts_lists_and_objects() {
+        assert_eq!(depth(&json!(1)), 0);
+        assert_eq!(depth(&json!({"a": [1, {"b": 2}]})), 3);
+    }
+}

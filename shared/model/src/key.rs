@@ -1,0 +1,340 @@
+//! API keys: what a key may be called and may do, how its secret is made and what is kept of it.
+
+use std::fmt;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::fault::{self, Fault, Faults, Fields};
+use crate::id::KeyId;
+use crate::time::Moment;
+
+/// How many keys a tenant may have, expired ones included.
+pub const MAX_KEYS: u32 = 100;
+
+/// What an API key allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Search, list and read collections and records.
+    Search,
+    /// Upload and batch ingestion, upload status.
+    Upload,
+    /// Create, change, delete records; collection settings.
+    Records,
+    /// All of these, and the keys themselves.
+    Admin,
+}
+
+const SCOPES: [(&str, Scope); 4] = [
+    ("search", Scope::Search),
+    ("upload", Scope::Upload),
+    ("records", Scope::Records),
+    ("admin", Scope::Admin),
+];
+
+/// An API key as the tenant sees it. Its secret is elsewhere: in the answer that issued it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The id, which outlives every rotation.
+    pub id: KeyId,
+    /// The name, 1 to 100 characters.
+    pub name: String,
+    /// What it allows; never empty.
+    pub scopes: Vec<Scope>,
+    /// When the key was created; a rotation does not move it.
+    pub created_at: Moment,
+    /// When it was last used; written at most once a minute.
+    pub last_used_at: Option<Moment>,
+    /// When it ends; never, if `None`.
+    pub expires_at: Option<Moment>,
+}
+
+impl Key {
+    /// Makes the key that `draft` asks for.
+    #[must_use]
+    pub fn new(draft: KeyDraft, id: KeyId, now: Moment) -> Self {
+        Self {
+            id,
+            name: draft.name,
+            scopes: draft.scopes,
+            created_at: now,
+            last_used_at: None,
+            expires_at: draft.expires_at,
+        }
+    }
+
+    /// Whether the key has ended: from the very instant of its expiry.
+    #[must_use]
+    pub fn has_expired(&self, now: Moment) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
+/// What `POST /portal/keys` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDraft {
+    /// The name, 1 to 100 characters.
+    pub name: String,
+    /// What it shall allow; never empty.
+    pub scopes: Vec<Scope>,
+    /// When it shall end.
+    pub expires_at: Option<Moment>,
+}
+
+impl KeyDraft {
+    /// Parses the body; `now` is what an expiry has to lie after.
+    pub fn parse(body: &Value, now: Moment) -> Result<Self, Faults> {
+        let mut fields = Fields::of(body)?;
+        let name = fields.required("name", name);
+        let scopes = fields.required("scopes", scopes);
+        let expires_at = fields.optional("expires_at", |value| expiry(value, now));
+        match (name, scopes, expires_at) {
+            (Some(name), Some(scopes), Some(expires_at)) => Ok(Self {
+                name,
+                scopes,
+                expires_at,
+            }),
+            _ => Err(fields.into_faults()),
+        }
+    }
+}
+
+/// What `PATCH /portal/keys/{key_id}` changes; `None` leaves a field as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPatch {
+    /// The new name.
+    pub name: Option<String>,
+    /// The new scopes.
+    pub scopes: Option<Vec<Scope>>,
+}
+
+impl KeyPatch {
+    /// Parses the body.
+    pub fn parse(body: &Value) -> Result<Self, Faults> {
+        let mut fields = Fields::of(body)?;
+        let name = fields.present("name", name);
+        let scopes = fields.present("scopes", scopes);
+        match (name, scopes) {
+            (Some(name), Some(scopes)) => Ok(Self { name, scopes }),
+            _ => Err(fields.into_faults()),
+        }
+    }
+}
+
+fn name(value: &Value) -> Result<String, Fault> {
+    let name = fault::string(value)?.trim();
+    fault::length(name, 1, 100)?;
+    if name.chars().any(char::is_control) {
+        return Err(Fault::new(
+            "value_error",
+            "Name must not contain control characters",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+fn scopes(value: &Value) -> Result<Vec<Scope>, Fault> {
+    let Value::Array(items) = value else {
+        return Err(Fault::new("list_type", "Input should be a valid list"));
+    };
+    if items.is_empty() {
+        return Err(Fault::new(
+            "too_short",
+            "List should have at least 1 item after validation, not 0",
+        ));
+    }
+    let mut scopes = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let scope = fault::one_of(item, &SCOPES).map_err(|fault| fault.at_index(index))?;
+        if scopes.contains(&scope) {
+            return Err(Fault::new("value_error", "Scopes must not repeat").at_index(index));
+        }
+        scopes.push(scope);
+    }
+    Ok(scopes)
+}
+
+fn expiry(value: &Value, now: Moment) -> Result<Moment, Fault> {
+    let moment = DateTime::parse_from_rfc3339(fault::string(value)?)
+        .map_err(|_| {
+            Fault::new(
+                "datetime_from_date_parsing",
+                "Input should be a valid RFC 3339 datetime with a time zone",
+            )
+        })?
+        .with_timezone(&Utc)
+        .trunc_subsecs(3);
+    if moment <= now {
+        return Err(Fault::new(
+            "datetime_future",
+            "Input should be in the future",
+        ));
+    }
+    Ok(moment)
+}
+
+/// How many random bytes a secret holds.
+pub const SECRET_BYTES: usize = 28;
+
+/// The secret of a key: `sk_live_`, 56 random hex digits and their CRC-32 in 8 more, so that a
+/// typo or a fake is told without a read, and a scanner can confirm a leak offline.
+///
+/// It cannot be printed; [`KeySecret::reveal`] is for the one answer that issues it.
+pub struct KeySecret(SecretString);
+
+impl KeySecret {
+    /// Makes a secret of random bytes.
+    #[must_use]
+    pub fn from_random(bytes: [u8; SECRET_BYTES]) -> Self {
+        let random = hex::encode(bytes);
+        let check = crc32fast::hash(random.as_bytes());
+        Self(format!("sk_live_{random}{check:08x}").into())
+    }
+
+    /// What is kept of the secret.
+    #[must_use]
+    pub fn hash(&self) -> KeyHash {
+        KeyHash(hex::encode(Sha256::digest(
+            self.0.expose_secret().as_bytes(),
+        )))
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("KeySecret([REDACTED])")
+    }
+}
+
+/// The SHA-256 of a secret in hex: all that the table knows of it. It is not shown in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyHash(String);
+
+impl KeyHash {
+    /// The hash in 64 hex digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("KeyHash([REDACTED])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn now() -> Moment {
+        "2026-03-08T12:00:00Z".parse().unwrap()
+    }
+
+    fn kinds(body: &Value) -> Vec<(String, &'static str)> {
+        KeyDraft::parse(body, now())
+            .unwrap_err()
+            .into_iter()
+            .map(|fault| (format!("{:?}", fault.path), fault.kind))
+            .collect()
+    }
+
+    #[test]
+    fn a_name_is_trimmed_and_may_be_of_any_script() {
+        let draft =
+            |name: &str| KeyDraft::parse(&json!({"name": name, "scopes": ["search"]}), now());
+        assert_eq!(
+            draft("  Produktion \u{1f511} ").unwrap().name,
+            "Produktion \u{1f511}"
+        );
+        assert!(draft(&"\u{e9}".repeat(100)).is_ok());
+        for bad in ["", "   ", &"x".repeat(101), "a\u{7}b", "a\nb"] {
+            assert!(draft(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        assert_eq!(
+            kinds(&json!({"name": 7, "expires_at": "2020-01-01T00:00:00Z"})),
+            [
+                (r#"[Name("name")]"#.to_owned(), "string_type"),
+                (r#"[Name("scopes")]"#.to_owned(), "missing"),
+                (r#"[Name("expires_at")]"#.to_owned(), "datetime_future"),
+            ]
+        );
+        assert_eq!(
+            kinds(&json!({"name": "x", "scopes": ["search", "fly"]})),
+            [(r#"[Name("scopes"), Index(1)]"#.to_owned(), "enum")]
+        );
+    }
+
+    #[test]
+    fn scopes_are_known_and_do_not_repeat() {
+        for bad in [
+            json!([]),
+            json!("search"),
+            json!(null),
+            json!(["search", "search"]),
+            json!([1]),
+        ] {
+            let body = json!({"name": "x", "scopes": bad});
+            assert!(KeyDraft::parse(&body, now()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_has_a_zone_and_lies_ahead() {
+        let parse = |text: Value| {
+            KeyDraft::parse(
+                &json!({"name": "x", "scopes": ["search"], "expires_at": text}),
+                now(),
+            )
+        };
+        assert_eq!(parse(json!(null)).unwrap().expires_at, None);
+        assert!(parse(json!("2036-03-08T12:00:00+02:00")).is_ok());
+        for bad in [
+            "2026-03-08T12:00:00Z",
+            "2027-01-01T00:00:00",
+            "2027-01-01",
+            "soon",
+            "",
+        ] {
+            assert!(parse(json!(bad)).is_err(), "{bad}");
+        }
+        assert!(parse(json!(4_102_444_800_u64)).is_err());
+    }
+
+    #[test]
+    fn a_key_ends_at_the_instant_of_its_expiry() {
+        let body = json!({"name": "x", "scopes": ["search"], "expires_at": "2026-03-08T12:00:01Z"});
+        let draft = KeyDraft::parse(&body, now()).unwrap();
+        let key = Key::new(draft, KeyId(uuid::Uuid::nil()), now());
+        assert!(!key.has_expired("2026-03-08T12:00:00.999Z".parse().unwrap()));
+        assert!(key.has_expired("2026-03-08T12:00:01Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_secret_carries_its_checksum_and_is_not_printed() {
+        let secret = KeySecret::from_random([0xa5; SECRET_BYTES]);
+        let digits = secret.reveal().strip_prefix("sk_live_").unwrap();
+        assert_eq!(digits.len(), 64);
+        let (random, check) = digits.split_at(56);
+        assert_eq!(check, format!("{:08x}", crc32fast::hash(random.as_bytes())));
+        assert_eq!(secret.hash().as_str().len(), 64);
+        assert!(!format!("{secret:?}{:?}", secret.hash()).contains("a5a5"));
+    }
+}

@@ -1,0 +1,253 @@
+//! Orders of hits. Every order ends with the id, so that pages of one query never overlap.
+
+use tantivy::collector::sort_key::{NaturalComparator, ReverseComparator, SortByString};
+use tantivy::collector::{Collector, Count, SegmentSortKeyComputer, SortKeyComputer, TopDocs};
+use tantivy::columnar::{Column, ColumnType, MonotonicallyMappableToU64};
+use tantivy::query::Query;
+use tantivy::{DocAddress, DocId, Order, Score, Searcher, SegmentReader};
+
+use crate::analysis::{
+    CREATED, ID_HIGH, ID_LOW, KIND_FOLDED, NAME_FOLDED, NUMBERS, Paths, STRINGS, UPDATED,
+};
+use crate::query::IDENTIFIED;
+use crate::request::{Direction, Sort};
+
+/// Scores are kept in millionths, so that two that look the same are the same.
+pub(crate) const SCORE_UNIT: u32 = 1_000_000;
+/// The best score of a hit that is not an identifier.
+const BEST_WORDS: f32 = 990_000.0;
+
+/// A hit: the two halves of its id, and its score in [`SCORE_UNIT`]s.
+pub(crate) type Ranked = ((u64, u64), u32);
+
+/// An order of hits.
+pub(crate) enum Ranking<'a> {
+    /// Best score first.
+    Relevance,
+    /// By a value of the record.
+    By(&'a Sort),
+}
+
+/// Runs a query and returns the page and the exact number of all hits, in one pass.
+pub(crate) fn run(
+    searcher: &Searcher,
+    query: &dyn Query,
+    ceiling: f32,
+    order: &Ranking,
+    paths: &Paths,
+    (limit, offset): (u32, u32),
+) -> tantivy::Result<(Vec<Ranked>, usize)> {
+    let top = TopDocs::with_limit(limit as usize).and_offset(offset as usize);
+    let score = ByScore { ceiling };
+    let sort = match order {
+        Ranking::Relevance => {
+            let (hits, total) = searcher.search(query, &(top.order_by((score, ById)), Count))?;
+            return Ok((
+                hits.into_iter()
+                    .map(|((score, id), _)| (id, score))
+                    .collect(),
+                total,
+            ));
+        }
+        Ranking::By(sort) => sort,
+    };
+    let direction = match sort.direction {
+        Direction::Ascending => Order::Asc,
+        Direction::Descending => Order::Desc,
+    };
+    let moment = |field| (ByMoment { field }, direction);
+    let string = |column: &str| (SortByString::for_field(column), direction);
+    match sort.field.as_str() {
+        "created_at" => three(
+            searcher,
+            query,
+            top.order_by((moment(CREATED), ById, score)),
+        ),
+        "updated_at" => three(
+            searcher,
+            query,
+            top.order_by((moment(UPDATED), ById, score)),
+        ),
+        "name" => three(
+            searcher,
+            query,
+            top.order_by((string(NAME_FOLDED), ById, score)),
+        ),
+        "record_type" => three(
+            searcher,
+            query,
+            top.order_by((string(KIND_FOLDED), ById, score)),
+        ),
+        field => {
+            // A field that no record has leaves the order to the id.
+            let path = paths.named(field).next().unwrap_or_default();
+            let number = ByNumber {
+                column: format!("{NUMBERS}.{path}"),
+            };
+            let text = string(&format!("{STRINGS}.{path}"));
+            let by = top.order_by(((number, direction), text, ById, score));
+            let (hits, total) = searcher.search(query, &(by, Count))?;
+            let hits = hits.into_iter().map(|((_, _, id, score), _)| (id, score));
+            Ok((hits.collect(), total))
+        }
+    }
+}
+
+type Fruit<K> = Vec<((K, (u64, u64), u32), DocAddress)>;
+
+fn three<K: Send + 'static>(
+    searcher: &Searcher,
+    query: &dyn Query,
+    by: impl Collector<Fruit = Fruit<K>>,
+) -> tantivy::Result<(Vec<Ranked>, usize)> {
+    let (hits, total) = searcher.search(query, &(by, Count))?;
+    let hits = hits.into_iter().map(|((_, id, score), _)| (id, score));
+    Ok((hits.collect(), total))
+}
+
+/// By score, best first: the share of the most that the query can give, identifiers on top.
+#[derive(Debug, Clone, Copy)]
+struct ByScore {
+    ceiling: f32,
+}
+
+impl SortKeyComputer for ByScore {
+    type SortKey = u32;
+    type Child = Self;
+    type Comparator = NaturalComparator;
+
+    fn requires_scoring(&self) -> bool {
+        true
+    }
+
+    fn segment_sort_key_computer(&self, _: &SegmentReader) -> tantivy::Result<Self> {
+        Ok(*self)
+    }
+}
+
+impl SegmentSortKeyComputer for ByScore {
+    type SortKey = u32;
+    type SegmentSortKey = u32;
+    type SegmentComparator = NaturalComparator;
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 990,000"
+    )]
+    fn segment_sort_key(&mut self, _: DocId, score: Score) -> u32 {
+        if score >= IDENTIFIED {
+            return SCORE_UNIT;
+        }
+        (score / self.ceiling * BEST_WORDS).clamp(0.0, BEST_WORDS) as u32
+    }
+
+    fn convert_segment_sort_key(&self, key: u32) -> u32 {
+        key
+    }
+}
+
+/// By id, least first.
+#[derive(Debug, Clone, Copy)]
+struct ById;
+
+struct IdColumns {
+    high: Column<u64>,
+    low: Column<u64>,
+}
+
+impl SortKeyComputer for ById {
+    type SortKey = (u64, u64);
+    type Child = IdColumns;
+    type Comparator = ReverseComparator;
+
+    fn segment_sort_key_computer(&self, segment: &SegmentReader) -> tantivy::Result<IdColumns> {
+        let fast = segment.fast_fields();
+        Ok(IdColumns {
+            high: fast.u64(ID_HIGH)?,
+            low: fast.u64(ID_LOW)?,
+        })
+    }
+}
+
+impl SegmentSortKeyComputer for IdColumns {
+    type SortKey = (u64, u64);
+    type SegmentSortKey = (u64, u64);
+    type SegmentComparator = ReverseComparator;
+
+    fn segment_sort_key(&mut self, doc: DocId, _: Score) -> (u64, u64) {
+        let half = |column: &Column<u64>| column.first(doc).unwrap_or_default();
+        (half(&self.high), half(&self.low))
+    }
+
+    fn convert_segment_sort_key(&self, key: (u64, u64)) -> (u64, u64) {
+        key
+    }
+}
+
+/// By a moment, in microseconds.
+#[derive(Debug, Clone, Copy)]
+struct ByMoment {
+    field: &'static str,
+}
+
+struct MomentColumn(Column<i64>);
+
+impl SortKeyComputer for ByMoment {
+    type SortKey = i64;
+    type Child = MomentColumn;
+    type Comparator = NaturalComparator;
+
+    fn segment_sort_key_computer(&self, segment: &SegmentReader) -> tantivy::Result<MomentColumn> {
+        Ok(MomentColumn(segment.fast_fields().i64(self.field)?))
+    }
+}
+
+impl SegmentSortKeyComputer for MomentColumn {
+    type SortKey = i64;
+    type SegmentSortKey = i64;
+    type SegmentComparator = NaturalComparator;
+
+    fn segment_sort_key(&mut self, doc: DocId, _: Score) -> i64 {
+        self.0.first(doc).unwrap_or_default()
+    }
+
+    fn convert_segment_sort_key(&self, key: i64) -> i64 {
+        key
+    }
+}
+
+/// By a number of `collection_data`; a segment in which no record has it lacks the column.
+#[derive(Debug, Clone)]
+struct ByNumber {
+    column: String,
+}
+
+struct NumberColumn(Option<Column<u64>>);
+
+impl SortKeyComputer for ByNumber {
+    type SortKey = Option<f64>;
+    type Child = NumberColumn;
+    type Comparator = NaturalComparator;
+
+    fn segment_sort_key_computer(&self, segment: &SegmentReader) -> tantivy::Result<NumberColumn> {
+        let column = segment
+            .fast_fields()
+            .u64_lenient_for_type(Some(&[ColumnType::F64]), &self.column)?;
+        Ok(NumberColumn(column.map(|(column, _)| column)))
+    }
+}
+
+impl SegmentSortKeyComputer for NumberColumn {
+    type SortKey = Option<f64>;
+    type SegmentSortKey = Option<f64>;
+    type SegmentComparator = NaturalComparator;
+
+    fn segment_sort_key(&mut self, doc: DocId, _: Score) -> Option<f64> {
+        self.0.as_ref()?.first(doc).map(f64::from_u64)
+    }
+
+    fn convert_segment_sort_key(&self, key: Option<f64>) -> Option<f64> {
+        key
+    }
+}

@@ -1,0 +1,260 @@
+//! Caps on records and collections, and the reservations that keep them exact.
+//!
+//! `TENANT#<tenant>#SUMMARY` / `CAPS`
+//!
+//! An upload reserves what it may write by one conditional write, writes its rows, and settles:
+//! its counters and the end of its reservation are one transaction. So what is counted plus what
+//! is reserved never passes a cap, and a reservation whose time is over names an upload that a
+//! crash cut short; whoever meets it counts the records that name the upload and settles for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::collection::Collection;
+use model::id::{CollectionName, RecordType, TenantId, UploadId};
+use model::plan::Limits;
+use model::quickstart::Step;
+use model::time::{Moment, stored};
+use serde::{Deserialize, Serialize};
+
+use crate::item::{self, Key, moment};
+use crate::record::{Place, RecordShard};
+use crate::retry::{ABSENT, Change, Outcome};
+use crate::summary::Summary;
+use crate::tenant::summary_pk;
+use crate::{Result, Table, collection};
+
+pub(crate) const SK: &str = "CAPS";
+
+pub(crate) fn key(tenant: &TenantId) -> Key {
+    Key::new(summary_pk(tenant), SK)
+}
+
+/// What uploads in flight have reserved.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caps {
+    version: u64,
+    /// The number that the last new collection got.
+    last_number: u32,
+    #[serde(default)]
+    held: BTreeMap<String, Hold>,
+}
+
+/// One upload's reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The collection it writes to.
+    pub collection: CollectionName,
+    /// That collection's number.
+    pub number: u32,
+    /// The generation it writes to.
+    pub generation: u32,
+    /// The record type it writes.
+    pub record_type: RecordType,
+    /// The most records it may add.
+    pub rows: u64,
+    /// When it was taken.
+    #[serde(with = "moment")]
+    pub since: Moment,
+    /// When its upload has stopped writing, whatever happened.
+    #[serde(with = "moment")]
+    pub until: Moment,
+}
+
+impl Caps {
+    /// The reservations whose uploads write no more: their time is over, or they were taken
+    /// before `alone_since`, when this process became the only one that may write.
+    #[must_use]
+    pub fn abandoned(&self, now: Moment, alone_since: Option<Moment>) -> Vec<(UploadId, Hold)> {
+        self.held
+            .iter()
+            .filter(|(_, hold)| {
+                hold.until <= now || alone_since.is_some_and(|since| hold.since < since)
+            })
+            .filter_map(|(id, hold)| Some((id.parse().ok()?, hold.clone())))
+            .collect()
+    }
+}
+
+/// What an upload asks for.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The upload.
+    pub upload: UploadId,
+    /// The collection, which need not exist.
+    pub collection: &'a CollectionName,
+    /// The record type.
+    pub record_type: &'a RecordType,
+    /// How many records it adds at most.
+    pub rows: u64,
+    /// Now.
+    pub since: Moment,
+    /// When it has stopped writing, whatever happens.
+    pub until: Moment,
+}
+
+/// What reserving came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reserved {
+    /// Write to this collection.
+    Yes(Collection, Hold),
+    /// The records would pass the plan's cap.
+    RecordCap,
+    /// The collection would pass the plan's cap.
+    CollectionCap,
+    /// It depends on uploads in flight, or another one was faster: ask again with a new summary.
+    Again,
+}
+
+/// What an upload did to one shard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShardTally {
+    /// Records it added.
+    pub added: u64,
+    /// Those of them that were public when they were added.
+    pub public: u64,
+}
+
+/// What an upload did, by shard. A shard is in it if a record in it was added or changed.
+pub type Tally = BTreeMap<u8, ShardTally>;
+
+impl Table {
+    /// Reserves what `request` asks for, given what is known of the tenant.
+    pub async fn reserve(
+        &self,
+        tenant: &TenantId,
+        summary: &Summary,
+        limits: &Limits,
+        request: &Request<'_>,
+    ) -> Result<Reserved> {
+        let caps = &summary.caps;
+        if let Some(most) = limits.records {
+            let used = summary.records() + request.rows;
+            let reserved: u64 = caps.held.values().map(|hold| hold.rows).sum();
+            if request.rows > 0 && used > most {
+                return Ok(Reserved::RecordCap);
+            }
+            if request.rows > 0 && used + reserved > most {
+                return Ok(Reserved::Again);
+            }
+        }
+        if let Some(most) = limits.collections {
+            let most = most as usize;
+            let mut names: BTreeSet<_> = summary
+                .collections
+                .iter()
+                .map(|(collection, _)| &collection.name)
+                .collect();
+            if !names.contains(request.collection) && names.len() >= most {
+                return Ok(Reserved::CollectionCap);
+            }
+            names.extend(caps.held.values().map(|hold| &hold.collection));
+            if !names.contains(request.collection) && names.len() >= most {
+                return Ok(Reserved::Again);
+            }
+        }
+        let known = summary.collection(request.collection);
+        let collection = known.cloned().unwrap_or_else(|| Collection {
+            name: request.collection.clone(),
+            number: caps.last_number + 1,
+            generation: 1,
+            staging: None,
+            record_types: BTreeSet::new(),
+        });
+        let hold = Hold {
+            collection: collection.name.clone(),
+            number: collection.number,
+            generation: collection.generation,
+            record_type: request.record_type.clone(),
+            rows: request.rows,
+            since: request.since,
+            until: request.until,
+        };
+        let mut next = caps.clone();
+        next.version += 1;
+        next.last_number = next.last_number.max(collection.number);
+        next.held.insert(request.upload.to_string(), hold.clone());
+        let unchanged = if caps.version == 0 {
+            Change::condition(ABSENT)
+        } else {
+            Change::condition("version = :version").value(":version", item::number(caps.version))
+        };
+        let mut writes = vec![self.put_write(item::build(&key(tenant), &next)?, &unchanged)?];
+        if known.is_none() {
+            let item = collection::reserved(tenant, &collection.name, collection.number)?;
+            writes.push(self.put_write(item, &Change::condition(ABSENT))?);
+        }
+        match self.transact(writes).await? {
+            Outcome::Done => Ok(Reserved::Yes(collection, hold)),
+            Outcome::Refused(_) => Ok(Reserved::Again),
+        }
+    }
+
+    /// Ends an upload: its counters, its reservation, its collection's and the quickstart's state
+    /// change together. False if the reservation was settled already.
+    pub async fn settle(
+        &self,
+        tenant: &TenantId,
+        upload: UploadId,
+        hold: &Hold,
+        tally: &Tally,
+        now: Moment,
+    ) -> Result<bool> {
+        let release = Change::update("SET version = version + :one REMOVE held.#upload")
+            .when("attribute_exists(held.#upload)")
+            .name("#upload", upload.to_string())
+            .value(":one", item::number(1));
+        let mut writes = vec![self.update_write(&key(tenant), &release)?];
+        for (shard, counted) in tally {
+            let add = Change::update("SET last_updated = :now ADD #total :added, #public :public")
+                .name("#total", "total")
+                .name("#public", "public")
+                .value(":now", item::text(stored(now)))
+                .value(":added", item::number(counted.added))
+                .value(":public", item::number(counted.public));
+            writes.push(
+                self.update_write(&collection::count_key(tenant, hold.number, *shard), &add)?,
+            );
+        }
+        if !tally.is_empty() {
+            let types = vec![hold.record_type.to_string()];
+            let live = Change::update("SET live = :live ADD record_types :types")
+                .value(":live", aws_sdk_dynamodb::types::AttributeValue::Bool(true))
+                .value(":types", aws_sdk_dynamodb::types::AttributeValue::Ss(types));
+            writes.push(self.update_write(&collection::key(tenant, &hold.collection), &live)?);
+            let checklist = self.checklist(tenant).await?;
+            if checklist.completed_at(Step::UploadData).is_none() {
+                writes.push(self.stamp_write(tenant, Step::UploadData, now)?);
+            }
+        }
+        Ok(self.transact(writes).await? == Outcome::Done)
+    }
+
+    /// Settles for an upload that a crash cut short, by the records that name it.
+    pub async fn settle_abandoned(
+        &self,
+        tenant: &TenantId,
+        upload: UploadId,
+        hold: &Hold,
+        now: Moment,
+    ) -> Result<()> {
+        let place = Place::new(tenant, hold.number, hold.generation);
+        let tally = self.tally(&place, upload).await?;
+        self.settle(tenant, upload, hold, &tally, now).await?;
+        Ok(())
+    }
+
+    async fn tally(&self, place: &Place, upload: UploadId) -> Result<Tally> {
+        let mut tally = Tally::new();
+        for shard in place.shards() {
+            let RecordShard {
+                added,
+                public,
+                touched,
+            } = self.count_made_by(&shard, upload).await?;
+            if touched {
+                tally.insert(shard.number, ShardTally { added, public });
+            }
+        }
+        Ok(tally)
+    }
+}

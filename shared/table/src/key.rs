@@ -1,0 +1,277 @@
+//! API keys and their lookup by hash.
+//!
+//! - `TENANT#<tenant>#KEYS` / `KEY#<id>`: the key, with the hash of its live secret
+//! - `TENANT#<tenant>#KEYS` / `COUNT`: how many there are, for the cap
+//! - `KEYHASH#<sha256>` / `KEYHASH`: whose secret this is and what it may do
+//!
+//! A key and its hash item change in one transaction: no crash leaves a key without its hash, or
+//! a dead secret alive.
+
+use model::id::{KeyId, TenantId};
+use model::key::{Key, KeyHash, KeyPatch, MAX_KEYS, Scope};
+use model::quickstart::Step;
+use model::time::Moment;
+use serde::{Deserialize, Serialize};
+
+use crate::item::{self, Item, moment, moment_option};
+use crate::retry::{ABSENT, Change, Outcome, PRESENT};
+use crate::{Error, Result, Table};
+
+/// What creating a key came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It is there.
+    Yes,
+    /// The tenant has as many as it may have.
+    TooMany,
+}
+
+/// What rotating a key came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotated {
+    /// The new secret works and the old one does not.
+    Yes(Key),
+    /// There is no such key.
+    NotFound,
+    /// The key has expired.
+    Expired,
+    /// Another rotation won.
+    Lost,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    id: KeyId,
+    name: String,
+    scopes: Vec<Scope>,
+    #[serde(with = "moment")]
+    created_at: Moment,
+    #[serde(with = "moment_option", default)]
+    last_used_at: Option<Moment>,
+    #[serde(with = "moment_option", default)]
+    expires_at: Option<Moment>,
+    hash: KeyHash,
+}
+
+/// What the lookup by hash finds.
+#[derive(Serialize)]
+struct HashBody<'a> {
+    tenant: &'a TenantId,
+    key: KeyId,
+    scopes: &'a [Scope],
+    #[serde(with = "moment_option")]
+    expires_at: Option<Moment>,
+}
+
+impl Body {
+    fn of(key: &Key, hash: &KeyHash) -> Self {
+        Self {
+            id: key.id,
+            name: key.name.clone(),
+            scopes: key.scopes.clone(),
+            created_at: key.created_at,
+            last_used_at: key.last_used_at,
+            expires_at: key.expires_at,
+            hash: hash.clone(),
+        }
+    }
+
+    fn into_key(self) -> (Key, KeyHash) {
+        let key = Key {
+            id: self.id,
+            name: self.name,
+            scopes: self.scopes,
+            created_at: self.created_at,
+            last_used_at: self.last_used_at,
+            expires_at: self.expires_at,
+        };
+        (key, self.hash)
+    }
+}
+
+fn pk(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#KEYS")
+}
+
+fn key_of(tenant: &TenantId, id: KeyId) -> item::Key {
+    item::Key::new(pk(tenant), format!("KEY#{id}"))
+}
+
+fn count_of(tenant: &TenantId) -> item::Key {
+    item::Key::new(pk(tenant), "COUNT")
+}
+
+fn hash_key(hash: &KeyHash) -> item::Key {
+    item::Key::new(format!("KEYHASH#{}", hash.as_str()), "KEYHASH")
+}
+
+fn hash_item(tenant: &TenantId, key: &Key, hash: &KeyHash) -> Result<Item> {
+    let body = HashBody {
+        tenant,
+        key: key.id,
+        scopes: &key.scopes,
+        expires_at: key.expires_at,
+    };
+    item::build(&hash_key(hash), &body)
+}
+
+/// The condition that a key exists and its live secret is still the one that was read.
+fn unchanged(hash: &KeyHash) -> Change {
+    guard(Change::default(), hash)
+}
+
+fn guard(change: Change, hash: &KeyHash) -> Change {
+    change
+        .when("#hash = :hash")
+        .name("#hash", "hash")
+        .value(":hash", item::text(hash.as_str()))
+}
+
+/// How often a verb reads a key again that another call changed meanwhile. Each round that one
+/// call loses, another has won.
+const ROUNDS: u32 = 200;
+
+impl Table {
+    /// Creates a key: key, hash, count and the quickstart's stamp in one transaction.
+    pub async fn create_key(
+        &self,
+        tenant: &TenantId,
+        key: &Key,
+        hash: &KeyHash,
+    ) -> Result<Created> {
+        let count = Change::update("ADD n :one")
+            .when("attribute_not_exists(n) OR n < :most")
+            .value(":one", item::number(1))
+            .value(":most", item::number(MAX_KEYS));
+        let absent = Change::condition(ABSENT);
+        let body = item::build(&key_of(tenant, key.id), &Body::of(key, hash))?;
+        let mut writes = vec![
+            self.update_write(&count_of(tenant), &count)?,
+            self.put_write(body, &absent)?,
+            self.put_write(hash_item(tenant, key, hash)?, &absent)?,
+        ];
+        let checklist = self.checklist(tenant).await?;
+        if checklist.completed_at(Step::CreateApiKey).is_none() {
+            writes.push(self.stamp_write(tenant, Step::CreateApiKey, key.created_at)?);
+        }
+        match self.transact(writes).await? {
+            Outcome::Done => Ok(Created::Yes),
+            outcome if outcome.refused(0) => Ok(Created::TooMany),
+            Outcome::Refused(_) => Err(Error::Corrupt {
+                pk: pk(tenant),
+                sk: key.id.to_string(),
+                reason: "a new key's id or secret exists".to_owned(),
+            }),
+        }
+    }
+
+    /// The keys of a tenant, newest first.
+    pub async fn list_keys(&self, tenant: &TenantId) -> Result<Vec<Key>> {
+        let mut keys = Vec::new();
+        self.query(&pk(tenant), "KEY#", |item| {
+            keys.push(item::read::<Body>(item)?.into_key().0);
+            Ok(true)
+        })
+        .await?;
+        keys.sort_unstable_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
+        Ok(keys)
+    }
+
+    async fn find_key(&self, tenant: &TenantId, id: KeyId) -> Result<Option<(Key, KeyHash)>> {
+        let item = self.get(&key_of(tenant, id)).await?;
+        Ok(item
+            .map(item::read::<Body>)
+            .transpose()?
+            .map(Body::into_key))
+    }
+
+    /// Revokes a key and says whether there was one. Of a rotation at the same time, the key that
+    /// it leaves is revoked.
+    pub async fn revoke_key(&self, tenant: &TenantId, id: KeyId) -> Result<bool> {
+        for _ in 0..ROUNDS {
+            let Some((_, hash)) = self.find_key(tenant, id).await? else {
+                return Ok(false);
+            };
+            let fewer = Change::update("ADD n :less").value(":less", item::number(-1));
+            let writes = vec![
+                self.delete_write(&key_of(tenant, id), &unchanged(&hash))?,
+                self.delete_write(&hash_key(&hash), &Change::default())?,
+                self.update_write(&count_of(tenant), &fewer)?,
+            ];
+            if self.transact(writes).await? == Outcome::Done {
+                return Ok(true);
+            }
+        }
+        Err(Error::Unavailable("a key that never rests".to_owned()))
+    }
+
+    /// Replaces a key's secret. Of many at once, each that is answered [`Rotated::Yes`] replaced
+    /// the secret of the one before; the others lost.
+    pub async fn rotate_key(
+        &self,
+        tenant: &TenantId,
+        id: KeyId,
+        new: &KeyHash,
+        now: Moment,
+    ) -> Result<Rotated> {
+        let Some((key, old)) = self.find_key(tenant, id).await? else {
+            return Ok(Rotated::NotFound);
+        };
+        if key.has_expired(now) {
+            return Ok(Rotated::Expired);
+        }
+        let replace =
+            guard(Change::update("SET #hash = :new"), &old).value(":new", item::text(new.as_str()));
+        let writes = vec![
+            self.update_write(&key_of(tenant, id), &replace)?,
+            self.delete_write(&hash_key(&old), &Change::default())?,
+            self.put_write(hash_item(tenant, &key, new)?, &Change::condition(ABSENT))?,
+        ];
+        match self.transact(writes).await? {
+            Outcome::Done => Ok(Rotated::Yes(key)),
+            Outcome::Refused(_) => match self.find_key(tenant, id).await? {
+                None => Ok(Rotated::NotFound),
+                Some(_) => Ok(Rotated::Lost),
+            },
+        }
+    }
+
+    /// Changes a key's name and scopes, the scopes of its hash item with them; `None` if there is
+    /// no such key.
+    pub async fn update_key(
+        &self,
+        tenant: &TenantId,
+        id: KeyId,
+        patch: &KeyPatch,
+    ) -> Result<Option<Key>> {
+        for _ in 0..ROUNDS {
+            let Some((mut key, hash)) = self.find_key(tenant, id).await? else {
+                return Ok(None);
+            };
+            if let Some(name) = &patch.name {
+                key.name.clone_from(name);
+            }
+            if let Some(scopes) = &patch.scopes {
+                key.scopes.clone_from(scopes);
+            }
+            let fields = serde_dynamo::to_attribute_value::<_, _>(&key.scopes)
+                .map_err(|error| Error::Refused(Box::new(error)))?;
+            let scopes: aws_sdk_dynamodb::types::AttributeValue = fields;
+            let change = Change::update("SET #name = :name, scopes = :scopes")
+                .name("#name", "name")
+                .value(":name", item::text(&key.name))
+                .value(":scopes", scopes.clone());
+            let found = Change::update("SET scopes = :scopes")
+                .when(PRESENT)
+                .value(":scopes", scopes);
+            let writes = vec![
+                self.update_write(&key_of(tenant, id), &guard(change, &hash))?,
+                self.update_write(&hash_key(&hash), &found)?,
+            ];
+            if self.transact(writes).await? == Outcome::Done {
+                return Ok(Some(key));
+            }
+        }
+        Err(Error::Unavailable("a key that never rests".to_owned()))
+    }
+}

@@ -1,0 +1,140 @@
+//! The single table: one module an entity, its keys and its queries together.
+//!
+//! Storage verbs are exact: `create` fails if the thing exists, `find` returns an `Option`,
+//! `revoke` says whether it did. Reads are consistent. What a condition decides comes back as a
+//! value of the verb's own; [`Error`] is only for what should not happen.
+//!
+//! Every partition key begins with `TENANT#<tenant>#` and says what the partition holds, so that
+//! one tenant's items cannot be reached with another's name and a role can be confined to a kind
+//! of item. The one exception is the lookup of a key by its hash, `KEYHASH#<sha256>`.
+//!
+//! | partition | sort key | item |
+//! |---|---|---|
+//! | `TENANT#t#SUMMARY` | `TENANT` | [`tenant`] |
+//! | | `QUICKSTART` | [`quickstart`] |
+//! | | `CAPS` | [`cap`] |
+//! | | `COLL#<name>` | [`collection`] |
+//! | | `COUNT#<number>#<shard>` | [`collection`] |
+//! | | `SEARCHES#<period>#<shard>` | [`search`] |
+//! | `TENANT#t#USERS` | `USER#<user>` | [`user`] |
+//! | `TENANT#t#KEYS` | `KEY#<id>`, `COUNT` | [`key`] |
+//! | `TENANT#t#LIMIT` | `WINDOW` | [`limit`] |
+//! | `TENANT#t#OPEN` | `<period>#<number>#<shard>` | [`open`] |
+//! | `TENANT#t#RECORDS#<number>#<generation>#<shard>` | `<id>` | [`record`] |
+//! | `KEYHASH#<sha256>` | `KEYHASH` | [`key`] |
+
+pub mod cap;
+pub mod collection;
+mod error;
+mod item;
+pub mod key;
+pub mod limit;
+pub mod open;
+pub mod quickstart;
+pub mod record;
+mod retry;
+pub mod search;
+pub mod summary;
+pub mod tenant;
+pub mod user;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{Config, Credentials, Region};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+
+pub use error::Error;
+
+/// What every verb returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The table. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+/// How often the SDK tries a call that was throttled or not answered.
+const ATTEMPTS: u32 = 5;
+
+impl Table {
+    /// The table called `name`, reached through `client`.
+    #[must_use]
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self {
+            client,
+            name: name.into(),
+        }
+    }
+
+    /// The table called `name` of a DynamoDB engine on this machine, which takes any credentials.
+    #[must_use]
+    pub fn at_endpoint(endpoint: &str, name: impl Into<String>) -> Self {
+        Self::new(Client::from_conf(local_config(endpoint).build()), name)
+    }
+
+    /// The table called `name` of the account that the environment's credentials belong to.
+    pub async fn from_environment(name: impl Into<String>) -> Self {
+        let config = aws_config::load_from_env().await;
+        let config = aws_sdk_dynamodb::config::Builder::from(&config)
+            .retry_config(retries())
+            .build();
+        Self::new(Client::from_conf(config), name)
+    }
+
+    /// Creates the table if there is none; for engines on this machine. In AWS the template does.
+    pub async fn create(&self) -> Result<()> {
+        let key = |name: &str, kind| {
+            KeySchemaElement::builder()
+                .attribute_name(name)
+                .key_type(kind)
+                .build()
+        };
+        let attribute = |name: &str| {
+            AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(ScalarAttributeType::S)
+                .build()
+        };
+        let created = self
+            .client
+            .create_table()
+            .table_name(&self.name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .key_schema(key("pk", KeyType::Hash)?)
+            .key_schema(key("sk", KeyType::Range)?)
+            .attribute_definitions(attribute("pk")?)
+            .attribute_definitions(attribute("sk")?)
+            .send()
+            .await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_resource_in_use_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A client's settings for a DynamoDB engine on this machine.
+#[must_use]
+pub fn local_config(endpoint: &str) -> aws_sdk_dynamodb::config::Builder {
+    Config::builder()
+        .behavior_version_latest()
+        .region(Region::from_static("eu-central-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .retry_config(retries())
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS)
+}

@@ -1,0 +1,487 @@
+//! Records.
+//!
+//! `TENANT#<tenant>#RECORDS#<collection number>#<generation>#<shard>` / `<id>`, 16 shards by id
+//!
+//! - pages are hydrated by [`Table::records`], one batch of up to 100 keys
+//! - rows are added by `INSERT` statements, 25 a call, each of which fails alone where the record
+//!   exists; a changed row is an update on the version that was read
+//! - an index is built from [`Table::each_record`]
+//!
+//! `collection_data` is kept as JSON text: it comes back with every digit and every empty value
+//! that came in, and costs one attribute.
+
+use std::collections::{HashMap, HashSet};
+use std::future::ready;
+
+use aws_sdk_dynamodb::types::{
+    AttributeValue, BatchStatementError, BatchStatementRequest, ReturnValuesOnConditionCheckFailure,
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use model::id::{CollectionName, RecordId, RecordType, SHARDS, TenantId, UploadId};
+use model::record::{Record, SourceType, Visibility};
+use model::time::{Moment, stored};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::item::{self, Item, Key, moment};
+use crate::retry::{BATCH_GET, Change, Outcome, back_off};
+use crate::{Error, Result, Table, collection};
+
+/// The most statements that one `BatchExecuteStatement` takes.
+const BATCH_STATEMENTS: usize = 25;
+
+/// How many batches are under way at once.
+const CONCURRENCY: usize = 8;
+
+/// Where the records of one generation of a collection lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    tenant: TenantId,
+    number: u32,
+    prefix: String,
+}
+
+/// One of the partitions of a [`Place`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    pk: String,
+    pub(crate) number: u8,
+}
+
+pub(crate) struct RecordShard {
+    pub(crate) added: u64,
+    pub(crate) public: u64,
+    pub(crate) touched: bool,
+}
+
+impl Place {
+    /// The place of a collection's generation.
+    #[must_use]
+    pub fn new(tenant: &TenantId, number: u32, generation: u32) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            number,
+            prefix: format!("TENANT#{tenant}#RECORDS#{number:010}#{generation:06}"),
+        }
+    }
+
+    pub(crate) fn shards(&self) -> impl Iterator<Item = Shard> {
+        (0..SHARDS).map(|number| self.shard(number))
+    }
+
+    fn shard(&self, number: u8) -> Shard {
+        Shard {
+            pk: format!("{}#{number:02}", self.prefix),
+            number,
+        }
+    }
+
+    fn key(&self, id: RecordId) -> Key {
+        Key::new(self.shard(id.shard()).pk, id.to_string())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    id: RecordId,
+    record_type: RecordType,
+    name: String,
+    description: Option<String>,
+    data: String,
+    visibility: Visibility,
+    /// The visibility when the record was made: what its upload counts.
+    born: Visibility,
+    source_type: SourceType,
+    source_name: Option<String>,
+    source_id: Option<String>,
+    #[serde(with = "moment")]
+    created_at: Moment,
+    #[serde(with = "moment")]
+    updated_at: Moment,
+    version: u64,
+    upload: UploadId,
+    /// The last upload that changed the record, if one did.
+    changed_by: Option<UploadId>,
+}
+
+fn text_of(data: &Map<String, Value>) -> Result<String> {
+    serde_json::to_string(data).map_err(|error| Error::Refused(Box::new(error)))
+}
+
+fn to_item(place: &Place, record: &Record) -> Result<Item> {
+    let body = Body {
+        id: record.id,
+        record_type: record.record_type.clone(),
+        name: record.name.clone(),
+        description: record.description.clone(),
+        data: text_of(&record.data)?,
+        visibility: record.visibility,
+        born: record.visibility,
+        source_type: record.source_type,
+        source_name: record.source_name.clone(),
+        source_id: record.source_id.clone(),
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+        version: record.version,
+        upload: record.upload,
+        changed_by: None,
+    };
+    item::build(&place.key(record.id), &body)
+}
+
+fn from_item(collection: &CollectionName, item: Item) -> Result<Record> {
+    let key = Key::of(&item);
+    let body: Body = item::read(item)?;
+    let data = serde_json::from_str(&body.data).map_err(|error| Error::Corrupt {
+        pk: key.pk,
+        sk: key.sk,
+        reason: error.to_string(),
+    })?;
+    Ok(Record {
+        id: body.id,
+        collection: collection.clone(),
+        record_type: body.record_type,
+        name: body.name,
+        description: body.description,
+        data,
+        visibility: body.visibility,
+        source_type: body.source_type,
+        source_name: body.source_name,
+        source_id: body.source_id,
+        created_at: body.created_at,
+        updated_at: body.updated_at,
+        version: body.version,
+        upload: body.upload,
+    })
+}
+
+/// What became of a row that was to be added.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Added {
+    /// It is a record now.
+    Yes,
+    /// The record exists; this is it.
+    Exists(Box<Record>),
+    /// The table would not take it before the deadline.
+    NotWritten,
+}
+
+/// What adding rows came to.
+#[derive(Debug, Default)]
+pub struct Additions {
+    /// For each row, in the order of the rows.
+    pub rows: Vec<Option<Added>>,
+    /// Whether the table asked to slow down.
+    pub slowed: bool,
+}
+
+impl Table {
+    /// Reads records by id; what does not exist is not among them. In any order.
+    pub async fn records(
+        &self,
+        place: &Place,
+        collection: &CollectionName,
+        ids: &[RecordId],
+    ) -> Result<HashMap<RecordId, Record>> {
+        let mut records = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(BATCH_GET) {
+            let keys: Vec<Key> = chunk.iter().map(|id| place.key(*id)).collect();
+            for item in self.batch_get(&keys, None).await? {
+                let record = from_item(collection, item)?;
+                records.insert(record.id, record);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Which of these records exist.
+    pub async fn existing_records(
+        &self,
+        place: &Place,
+        ids: &[RecordId],
+    ) -> Result<HashSet<RecordId>> {
+        let chunks: Vec<Vec<Key>> = ids
+            .chunks(BATCH_GET)
+            .map(|chunk| chunk.iter().map(|id| place.key(*id)).collect())
+            .collect();
+        stream::iter(chunks)
+            .map(|keys| async move { self.batch_get(&keys, Some("pk, sk")).await })
+            .buffer_unordered(CONCURRENCY)
+            .try_fold(HashSet::new(), |mut found, items| {
+                found.extend(
+                    items
+                        .iter()
+                        .filter_map(|item| Key::of(item).sk.parse::<RecordId>().ok()),
+                );
+                ready(Ok(found))
+            })
+            .await
+    }
+
+    /// Reads every record of a place, shard after shard.
+    pub async fn each_record(
+        &self,
+        place: &Place,
+        collection: &CollectionName,
+        mut each: impl FnMut(Record),
+    ) -> Result<()> {
+        for shard in place.shards() {
+            self.query(&shard.pk, "", |item| {
+                each(from_item(collection, item)?);
+                Ok(true)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// What an upload made in one shard.
+    pub(crate) async fn count_made_by(
+        &self,
+        shard: &Shard,
+        upload: UploadId,
+    ) -> Result<RecordShard> {
+        #[derive(Deserialize)]
+        struct Made {
+            upload: UploadId,
+            born: Visibility,
+            changed_by: Option<UploadId>,
+        }
+        let mut counted = RecordShard {
+            added: 0,
+            public: 0,
+            touched: false,
+        };
+        self.query(&shard.pk, "", |item| {
+            let made: Made = item::read(item)?;
+            if made.upload == upload {
+                counted.added += 1;
+                counted.public += u64::from(made.born == Visibility::Public);
+            }
+            counted.touched |= made.upload == upload || made.changed_by == Some(upload);
+            Ok(true)
+        })
+        .await?;
+        Ok(counted)
+    }
+
+    /// Adds records where there are none. Rows must not repeat an id.
+    pub async fn add_records(
+        &self,
+        place: &Place,
+        records: &[&Record],
+        deadline: Instant,
+    ) -> Result<Additions> {
+        let mut additions = Additions {
+            rows: vec![None; records.len()],
+            slowed: false,
+        };
+        let batches: Vec<_> = (0..records.len())
+            .step_by(BATCH_STATEMENTS)
+            .map(|start| start..records.len().min(start + BATCH_STATEMENTS))
+            .collect();
+        let mut done = stream::iter(batches)
+            .map(|batch| async move {
+                let added = self
+                    .add_batch(place, &records[batch.clone()], deadline)
+                    .await;
+                (batch, added)
+            })
+            .buffer_unordered(CONCURRENCY);
+        while let Some((batch, added)) = done.next().await {
+            let added = added?;
+            additions.slowed |= added.slowed;
+            additions.rows.splice(batch, added.rows);
+        }
+        Ok(additions)
+    }
+
+    async fn add_batch(
+        &self,
+        place: &Place,
+        records: &[&Record],
+        deadline: Instant,
+    ) -> Result<Additions> {
+        let mut rows = vec![None; records.len()];
+        let mut slowed = false;
+        for attempt in 1.. {
+            let open: Vec<usize> = (0..rows.len()).filter(|row| rows[*row].is_none()).collect();
+            if open.is_empty() {
+                break;
+            }
+            if Instant::now() >= deadline {
+                for row in open {
+                    rows[row] = Some(Added::NotWritten);
+                }
+                break;
+            }
+            let statements = open
+                .iter()
+                .map(|row| self.insert_statement(place, records[*row]))
+                .collect::<Result<Vec<_>>>()?;
+            let sent = self
+                .client
+                .batch_execute_statement()
+                .set_statements(Some(statements))
+                .send()
+                .await
+                .map_err(Error::from);
+            match sent {
+                Ok(answer) => {
+                    let responses = answer.responses.unwrap_or_default();
+                    for (row, response) in open.iter().zip(responses) {
+                        rows[*row] = match response.error {
+                            None => Some(Added::Yes),
+                            Some(error) => self.added_or_not(place, records[*row], error).await?,
+                        };
+                    }
+                }
+                Err(Error::Unavailable(_)) => {}
+                Err(error) => return Err(error),
+            }
+            if rows.iter().any(Option::is_none) {
+                slowed = true;
+                back_off(attempt).await;
+            }
+        }
+        Ok(Additions { rows, slowed })
+    }
+
+    /// Reads the error of one statement; `None` means later. A row that exists and names this very
+    /// upload was added by a call whose answer was lost.
+    async fn added_or_not(
+        &self,
+        place: &Place,
+        record: &Record,
+        error: BatchStatementError,
+    ) -> Result<Option<Added>> {
+        let code = error.code.as_ref().map_or("", |code| code.as_str());
+        if Error::is_passing(code) {
+            return Ok(None);
+        }
+        if code != "DuplicateItem" {
+            let message = error.message.as_deref().unwrap_or_default();
+            return Err(Error::Refused(format!("{code}: {message}").into()));
+        }
+        let item = match error.item {
+            Some(item) => Some(item),
+            None => self.get(&place.key(record.id)).await?,
+        };
+        // One that is gone again by now may be added after all.
+        let Some(item) = item else { return Ok(None) };
+        let existing = from_item(&record.collection, item)?;
+        Ok(Some(if is_own(&existing, record) {
+            Added::Yes
+        } else {
+            Added::Exists(Box::new(existing))
+        }))
+    }
+
+    fn insert_statement(&self, place: &Place, record: &Record) -> Result<BatchStatementRequest> {
+        let mut members = Vec::new();
+        let mut parameters = Vec::new();
+        for (name, value) in to_item(place, record)? {
+            members.push(format!("'{name}': ?"));
+            parameters.push(value);
+        }
+        Ok(BatchStatementRequest::builder()
+            .statement(format!(
+                "INSERT INTO \"{}\" VALUE {{{}}}",
+                self.name,
+                members.join(", ")
+            ))
+            .set_parameters(Some(parameters))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()?)
+    }
+
+    /// Replaces a record by `new`, the next version of `old`, if `old` is still what the table
+    /// holds; says whether it was. A change of visibility moves the counter in one transaction.
+    pub async fn change_record(
+        &self,
+        place: &Place,
+        old: &Record,
+        new: &Record,
+        by: UploadId,
+    ) -> Result<bool> {
+        let mut set = vec![
+            "#name = :name",
+            "#data = :data",
+            "visibility = :visibility",
+            "updated_at = :updated_at",
+            "version = :next",
+            "changed_by = :by",
+        ];
+        let mut remove = Vec::new();
+        let mut change_values = vec![
+            (":name", item::text(&new.name)),
+            (":data", item::text(text_of(&new.data)?)),
+            (":updated_at", item::text(stored(new.updated_at))),
+            (":next", item::number(new.version)),
+            (":seen", item::number(old.version)),
+            (":by", item::text(by.to_string())),
+            (":visibility", visibility_text(new.visibility)),
+        ];
+        for (name, place, value) in [
+            (
+                "description = :description",
+                ":description",
+                &new.description,
+            ),
+            (
+                "source_name = :source_name",
+                ":source_name",
+                &new.source_name,
+            ),
+        ] {
+            match value {
+                Some(value) => {
+                    set.push(name);
+                    change_values.push((place, item::text(value)));
+                }
+                None => remove.push(&place[1..]),
+            }
+        }
+        let mut expression = format!("SET {}", set.join(", "));
+        if !remove.is_empty() {
+            expression += &format!(" REMOVE {}", remove.join(", "));
+        }
+        let mut change = Change::update(expression)
+            .when("version = :seen")
+            .name("#name", "name")
+            .name("#data", "data");
+        for (place, value) in change_values {
+            change = change.value(place, value);
+        }
+        let key = place.key(new.id);
+        if old.visibility == new.visibility {
+            return Ok(self.update(&key, &change).await?.is_some());
+        }
+        let one = if new.visibility == Visibility::Public {
+            1
+        } else {
+            -1
+        };
+        let count = Change::update("ADD #public :one")
+            .name("#public", "public")
+            .value(":one", item::number(one));
+        let counter = collection::count_key(&place.tenant, place.number, new.id.shard());
+        let writes = vec![
+            self.update_write(&key, &change)?,
+            self.update_write(&counter, &count)?,
+        ];
+        Ok(self.transact(writes).await? == Outcome::Done)
+    }
+}
+
+fn visibility_text(visibility: Visibility) -> AttributeValue {
+    item::text(match visibility {
+        Visibility::Private => "private",
+        Visibility::Public => "public",
+    })
+}
+
+fn is_own(existing: &Record, record: &Record) -> bool {
+    existing.upload == record.upload && existing.version == record.version
+}

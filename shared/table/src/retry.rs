@@ -1,0 +1,311 @@
+//! Reading, writing and trying again, for every entity.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem, Update,
+};
+
+use crate::error::cancellation;
+use crate::item::{Item, Key};
+use crate::{Error, Result, Table};
+
+/// How often a transaction is tried that meets another's, or a batch whose rest was not taken.
+const ATTEMPTS: u32 = 10;
+
+/// The most keys that one BatchGetItem takes.
+pub(crate) const BATCH_GET: usize = 100;
+
+/// What a transaction came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All of it was written.
+    Done,
+    /// Nothing was written: for each write, whether its condition failed.
+    Refused(Vec<bool>),
+}
+
+impl Outcome {
+    /// Whether the condition of write number `index` failed.
+    pub(crate) fn refused(&self, index: usize) -> bool {
+        matches!(self, Self::Refused(failed) if failed.get(index) == Some(&true))
+    }
+}
+
+/// Waits before try number `attempt`, counted from 1: up to 10 ms, then twice as long each time
+/// up to a second, at random, so that those who met do not meet again.
+pub(crate) async fn back_off(attempt: u32) {
+    let ceiling = 10 * 2_u64.pow(attempt.min(7) - 1);
+    let wait = random() % ceiling.min(1_000) + 1;
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+}
+
+/// A random number, for jitter and for spreading over shards; nothing secret depends on it.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+/// A write of a transaction or alone: a key, an expression, its names and values.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Change {
+    update: Option<String>,
+    condition: Option<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Change {
+    pub(crate) fn update(expression: impl Into<String>) -> Self {
+        Self {
+            update: Some(expression.into()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn condition(condition: impl Into<String>) -> Self {
+        Self::default().when(condition)
+    }
+
+    pub(crate) fn when(mut self, condition: impl Into<String>) -> Self {
+        self.condition = Some(condition.into());
+        self
+    }
+
+    pub(crate) fn name(mut self, place: impl Into<String>, name: impl Into<String>) -> Self {
+        self.names.insert(place.into(), name.into());
+        self
+    }
+
+    pub(crate) fn value(mut self, place: impl Into<String>, value: AttributeValue) -> Self {
+        self.values.insert(place.into(), value);
+        self
+    }
+
+    fn names(&self) -> Option<HashMap<String, String>> {
+        Some(self.names.clone()).filter(|names| !names.is_empty())
+    }
+
+    fn values(&self) -> Option<HashMap<String, AttributeValue>> {
+        Some(self.values.clone()).filter(|values| !values.is_empty())
+    }
+}
+
+/// The condition that an item does not exist.
+pub(crate) const ABSENT: &str = "attribute_not_exists(pk)";
+/// The condition that an item exists.
+pub(crate) const PRESENT: &str = "attribute_exists(pk)";
+
+impl Table {
+    pub(crate) fn put_write(&self, item: Item, change: &Change) -> Result<TransactWriteItem> {
+        let put = Put::builder()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .set_condition_expression(change.condition.clone())
+            .set_expression_attribute_names(change.names())
+            .set_expression_attribute_values(change.values())
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    pub(crate) fn update_write(&self, key: &Key, change: &Change) -> Result<TransactWriteItem> {
+        let update = Update::builder()
+            .table_name(&self.name)
+            .set_key(Some(key.item()))
+            .set_update_expression(change.update.clone())
+            .set_condition_expression(change.condition.clone())
+            .set_expression_attribute_names(change.names())
+            .set_expression_attribute_values(change.values())
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    pub(crate) fn delete_write(&self, key: &Key, change: &Change) -> Result<TransactWriteItem> {
+        let delete = Delete::builder()
+            .table_name(&self.name)
+            .set_key(Some(key.item()))
+            .set_condition_expression(change.condition.clone())
+            .set_expression_attribute_names(change.names())
+            .set_expression_attribute_values(change.values())
+            .build()?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    /// Writes all of `writes` or nothing. A meeting with another transaction is tried again; the
+    /// SDK repeats a call whose answer was lost under one token, so it is not done twice.
+    pub(crate) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Outcome> {
+        for attempt in 1.. {
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes.clone()))
+                .send()
+                .await;
+            let Err(error) = sent else {
+                return Ok(Outcome::Done);
+            };
+            let Some(reasons) = cancellation(&error) else {
+                return Err(error.into());
+            };
+            let passing = reasons.iter().any(|code| Error::is_passing(code));
+            if passing && attempt < ATTEMPTS {
+                back_off(attempt).await;
+                continue;
+            }
+            if passing {
+                return Err(Error::Unavailable("transaction conflict".to_owned()));
+            }
+            let failed: Vec<bool> = reasons
+                .iter()
+                .map(|code| code == "ConditionalCheckFailed")
+                .collect();
+            if failed.contains(&true) {
+                return Ok(Outcome::Refused(failed));
+            }
+            return Err(error.into());
+        }
+        Err(Error::Unavailable("transaction conflict".to_owned()))
+    }
+
+    /// Changes one item and returns it as it is then; `None` if the condition failed.
+    pub(crate) async fn update(&self, key: &Key, change: &Change) -> Result<Option<Item>> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key.item()))
+            .set_update_expression(change.update.clone())
+            .set_condition_expression(change.condition.clone())
+            .set_expression_attribute_names(change.names())
+            .set_expression_attribute_values(change.values())
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default())),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts an item where there is none, and says whether it did.
+    pub(crate) async fn create_item(&self, item: Item) -> Result<bool> {
+        let sent = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .condition_expression(ABSENT)
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads one item.
+    pub(crate) async fn get(&self, key: &Key) -> Result<Option<Item>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key.item()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        Ok(answer.item)
+    }
+
+    /// Reads up to 100 items by key, in any order; what does not exist is not among them.
+    pub(crate) async fn batch_get(
+        &self,
+        keys: &[Key],
+        projection: Option<&str>,
+    ) -> Result<Vec<Item>> {
+        let mut items = Vec::with_capacity(keys.len());
+        let mut wanted: Vec<Item> = keys.iter().map(Key::item).collect();
+        for attempt in 1.. {
+            if wanted.is_empty() {
+                break;
+            }
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(wanted))
+                .consistent_read(true)
+                .set_projection_expression(projection.map(str::to_owned))
+                .build()?;
+            let mut answer = self
+                .client
+                .batch_get_item()
+                .request_items(&self.name, request)
+                .send()
+                .await?;
+            if let Some(found) = answer.responses.as_mut().and_then(|r| r.remove(&self.name)) {
+                items.extend(found);
+            }
+            wanted = answer
+                .unprocessed_keys
+                .and_then(|mut keys| keys.remove(&self.name))
+                .map(|keys| keys.keys)
+                .unwrap_or_default();
+            if !wanted.is_empty() {
+                if attempt == ATTEMPTS {
+                    return Err(Error::Unavailable("unprocessed keys".to_owned()));
+                }
+                back_off(attempt).await;
+            }
+        }
+        Ok(items)
+    }
+
+    /// Reads the items of a partition whose sort key begins with `prefix`, page after page until
+    /// `each` returns false or none are left.
+    pub(crate) async fn query(
+        &self,
+        pk: &str,
+        prefix: &str,
+        mut each: impl FnMut(Item) -> Result<bool>,
+    ) -> Result<()> {
+        let mut start = None;
+        loop {
+            let mut request = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .set_exclusive_start_key(start);
+            request = if prefix.is_empty() {
+                request.key_condition_expression("pk = :pk")
+            } else {
+                request
+                    .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                    .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
+            };
+            let page = request.send().await?;
+            for item in page.items.unwrap_or_default() {
+                if !each(item)? {
+                    return Ok(());
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

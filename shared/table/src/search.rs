@@ -1,0 +1,95 @@
+//! How many searches a tenant made in a month: 16 counters, summed on read.
+//!
+//! `TENANT#<tenant>#SUMMARY` / `SEARCHES#<period>#<shard>`
+//!
+//! A search is counted before it is answered and given back if it fails: a crash in between
+//! leaves one too many, never one too few. Under a cap all searches go to shard 0, whose
+//! condition makes the cap exact.
+
+use model::id::{SHARDS, TenantId};
+use model::period::Period;
+
+use crate::item::{self, Item, Key};
+use crate::retry::{Change, random};
+use crate::tenant::summary_pk;
+use crate::{Result, Table};
+
+pub(crate) const PREFIX: &str = "SEARCHES#";
+
+pub(crate) fn period_prefix(period: Period) -> String {
+    format!("{PREFIX}{period}#")
+}
+
+fn key(tenant: &TenantId, period: Period, shard: u8) -> Key {
+    Key::new(
+        summary_pk(tenant),
+        format!("{}{shard:02}", period_prefix(period)),
+    )
+}
+
+pub(crate) fn count(item: &Item) -> u64 {
+    item.get("n")
+        .and_then(|value| value.as_n().ok())
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A search that was counted; give it back if it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    period: Period,
+    shard: u8,
+}
+
+impl Table {
+    /// Counts a search where there is no cap.
+    pub async fn count_search(&self, tenant: &TenantId, period: Period) -> Result<Counted> {
+        let shard = u8::try_from(random() % u64::from(SHARDS)).unwrap_or(0);
+        self.add_search(tenant, period, shard, 1).await?;
+        Ok(Counted { period, shard })
+    }
+
+    /// Counts a search if fewer than `cap` were made this month; `None` if not.
+    pub async fn count_capped_search(
+        &self,
+        tenant: &TenantId,
+        period: Period,
+        cap: u64,
+    ) -> Result<Option<Counted>> {
+        let own = key(tenant, period, 0);
+        let mut elsewhere = 0;
+        self.query(&own.pk, &period_prefix(period), |item| {
+            if Key::of(&item) != own {
+                elsewhere += count(&item);
+            }
+            Ok(true)
+        })
+        .await?;
+        let left = cap.saturating_sub(elsewhere);
+        let change = Change::update("ADD n :one")
+            .when("(attribute_not_exists(n) AND :left > :zero) OR n < :left")
+            .value(":one", item::number(1))
+            .value(":zero", item::number(0))
+            .value(":left", item::number(left));
+        let counted = self.update(&own, &change).await?;
+        Ok(counted.map(|_| Counted { period, shard: 0 }))
+    }
+
+    /// Gives back a search that was not answered.
+    pub async fn uncount_search(&self, tenant: &TenantId, counted: Counted) -> Result<()> {
+        self.add_search(tenant, counted.period, counted.shard, -1)
+            .await
+    }
+
+    async fn add_search(
+        &self,
+        tenant: &TenantId,
+        period: Period,
+        shard: u8,
+        amount: i8,
+    ) -> Result<()> {
+        let change = Change::update("ADD n :amount").value(":amount", item::number(amount));
+        self.update(&key(tenant, period, shard), &change).await?;
+        Ok(())
+    }
+}

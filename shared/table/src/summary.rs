@@ -1,0 +1,156 @@
+//! Everything small that is known of a tenant, in one query; and the part of it that a page of
+//! one collection needs, in one batch of four keys.
+
+use std::collections::{BTreeMap, HashMap};
+
+use model::collection::{Collection, Counts};
+use model::id::{CollectionName, TenantId};
+use model::period::Period;
+use model::plan::Plan;
+use model::quickstart::Checklist;
+
+use crate::cap::Caps;
+use crate::item::Key;
+use crate::tenant::{Tenant, summary_pk};
+use crate::{Error, Result, Table, cap, collection, item, quickstart, search, tenant};
+
+/// What is known of a tenant.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// The tenant itself.
+    pub tenant: Option<Tenant>,
+    /// The quickstart's stamps.
+    pub checklist: Checklist,
+    /// Reservations of uploads in flight.
+    pub caps: Caps,
+    /// The live collections in the order of their names, with what is counted of them.
+    pub collections: Vec<(Collection, Counts)>,
+    /// Collections that are reserved by an upload and not shown.
+    pub reserved: Vec<Collection>,
+    /// The searches of the month that was asked for.
+    pub searches: u64,
+}
+
+impl Summary {
+    /// The plan. Every caller's tenant exists, so a missing one is a fault of the table.
+    pub fn plan(&self, tenant: &TenantId) -> Result<Plan> {
+        plan_of(self.tenant.as_ref(), tenant)
+    }
+
+    /// Live records in all collections.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.collections
+            .iter()
+            .map(|(_, counts)| counts.total)
+            .sum()
+    }
+
+    /// The collection of that name, live or reserved.
+    #[must_use]
+    pub fn collection(&self, name: &CollectionName) -> Option<&Collection> {
+        self.collections
+            .iter()
+            .map(|(collection, _)| collection)
+            .chain(&self.reserved)
+            .find(|collection| collection.name == *name)
+    }
+}
+
+/// What a page of one collection needs.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The tenant itself.
+    pub tenant: Option<Tenant>,
+    /// The quickstart's stamps.
+    pub checklist: Checklist,
+    /// Reservations of uploads in flight.
+    pub caps: Caps,
+    /// The collection, if it is live.
+    pub collection: Option<Collection>,
+}
+
+impl View {
+    /// The plan, as [`Summary::plan`].
+    pub fn plan(&self, tenant: &TenantId) -> Result<Plan> {
+        plan_of(self.tenant.as_ref(), tenant)
+    }
+}
+
+fn plan_of(found: Option<&Tenant>, tenant: &TenantId) -> Result<Plan> {
+    found.map(|tenant| tenant.plan).ok_or_else(|| {
+        let key = tenant::key(tenant);
+        Error::Corrupt {
+            pk: key.pk,
+            sk: key.sk,
+            reason: "missing".to_owned(),
+        }
+    })
+}
+
+impl Table {
+    /// Everything, with the searches of `period`.
+    pub async fn summary(&self, tenant: &TenantId, period: Period) -> Result<Summary> {
+        let mut summary = Summary::default();
+        let mut counts: HashMap<u32, Counts> = HashMap::new();
+        let searches = search::period_prefix(period);
+        self.query(&summary_pk(tenant), "", |item| {
+            let sk = Key::of(&item).sk;
+            if sk == tenant::SK {
+                summary.tenant = Some(item::read(item)?);
+            } else if sk == quickstart::SK {
+                summary.checklist = quickstart::read(item)?;
+            } else if sk == cap::SK {
+                summary.caps = item::read(item)?;
+            } else if sk.starts_with(collection::PREFIX) {
+                match collection::read(item)? {
+                    (live, true) => summary.collections.push((live, Counts::default())),
+                    (reserved, false) => summary.reserved.push(reserved),
+                }
+            } else if sk.starts_with(collection::COUNT_PREFIX) {
+                let (number, shard) = collection::read_counts(item)?;
+                counts.entry(number).or_default().add(&shard);
+            } else if sk.starts_with(&searches) {
+                summary.searches += search::count(&item);
+            }
+            Ok(true)
+        })
+        .await?;
+        for (collection, total) in &mut summary.collections {
+            if let Some(counted) = counts.remove(&collection.number) {
+                *total = counted;
+            }
+        }
+        Ok(summary)
+    }
+
+    /// The part of it for a page of one collection.
+    pub async fn view(&self, tenant: &TenantId, name: &CollectionName) -> Result<View> {
+        let keys = [
+            tenant::key(tenant),
+            quickstart::key(tenant),
+            cap::key(tenant),
+            collection::key(tenant, name),
+        ];
+        let mut items: BTreeMap<String, item::Item> = self
+            .batch_get(&keys, None)
+            .await?
+            .into_iter()
+            .map(|item| (Key::of(&item).sk, item))
+            .collect();
+        let mut take = |key: &Key| items.remove(&key.sk);
+        let [tenant, checklist, caps, collection] = keys.each_ref().map(&mut take);
+        Ok(View {
+            tenant: tenant.map(item::read).transpose()?,
+            checklist: checklist
+                .map(quickstart::read)
+                .transpose()?
+                .unwrap_or_default(),
+            caps: caps.map(item::read).transpose()?.unwrap_or_default(),
+            collection: collection
+                .map(collection::read)
+                .transpose()?
+                .and_then(|(collection, live)| live.then_some(collection)),
+        })
+    }
+}
