@@ -1,1 +1,10 @@
-//! wip
+//! Health, the one public family.
+
+mod get_health;
+
+use axum::routing::get;
+
+/// This family's routes.
+pub fn router() -> api::Router {
+    api::Router::new().route("/health", get(get_health::get_health))
+}

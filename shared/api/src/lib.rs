@@ -1,1 +1,33 @@
-//! wip
+//! The HTTP edge: what every endpoint shares.
+//!
+//! A family is a `Router<App>` of handlers; [`serve`] puts it under `/api/v1` behind the layers of
+//! every request, and [`run`] makes it a Lambda. Handlers name what they need: [`Caller`] or
+//! [`Searcher`] for who is calling, [`Body`], [`Params`] and [`Path`] for what they say, [`App`]
+//! for everything else.
+
+mod app;
+mod body;
+mod caller;
+mod clock;
+mod config;
+mod edge;
+mod error;
+mod ids;
+mod indexes;
+mod limiter;
+mod params;
+mod run;
+
+pub use app::App;
+pub use body::Body;
+pub use caller::{Caller, Searcher};
+pub use clock::Clock;
+pub use config::{BadConfig, Config};
+pub use edge::serve;
+pub use error::{Error, Place, Result};
+pub use ids::Ids;
+pub use params::{Params, Path};
+pub use run::run;
+
+/// A family's routes, before [`serve`].
+pub type Router = axum::Router<App>;

@@ -14,4 +14,4 @@ mod request;
 
 pub use class::Class;
 pub use index::{Error, Hit, Index, Mode, Page};
-pub use request::{Direction, Request, Sort};
+pub use request::{DEFAULT_LIMIT, Direction, MAX_LIMIT, MAX_OFFSET, Request, Sort};

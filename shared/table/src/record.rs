@@ -5,7 +5,7 @@
 //! - pages are hydrated by [`Table::records`], one batch of up to 100 keys
 //! - rows are added by `INSERT` statements, 25 a call, each of which fails alone where the record
 //!   exists; a changed row is an update on the version that was read
-//! - an index is built from [`Table::each_record`]
+//! - an index is built from [`Table::shard_records`]
 //!
 //! `collection_data` is kept as JSON text: it comes back with every digit and every empty value
 //! that came in, and costs one attribute.
@@ -219,21 +219,20 @@ impl Table {
             .await
     }
 
-    /// Reads every record of a place, shard after shard.
-    pub async fn each_record(
+    /// Reads every record of one shard, from 0 to 15.
+    pub async fn shard_records(
         &self,
         place: &Place,
         collection: &CollectionName,
-        mut each: impl FnMut(Record),
-    ) -> Result<()> {
-        for shard in place.shards() {
-            self.query(&shard.pk, "", |item| {
-                each(from_item(collection, item)?);
-                Ok(true)
-            })
-            .await?;
-        }
-        Ok(())
+        shard: u8,
+    ) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        self.query(&place.shard(shard).pk, "", |item| {
+            records.push(from_item(collection, item)?);
+            Ok(true)
+        })
+        .await?;
+        Ok(records)
     }
 
     /// What an upload made in one shard.

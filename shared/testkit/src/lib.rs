@@ -1,1 +1,250 @@
-//! wip
+//! A world for tests: real routers over a DynamoDB engine in memory, a stopped clock, callers
+//! with tokens. Requests go through every layer of the edge; nothing is mocked.
+
+mod answer;
+mod faults;
+mod form;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use api::{App, Clock, Config};
+use auth::{Grant, JwtSecret, Role, mint};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use chrono::TimeDelta;
+use dynoxide::Database;
+use model::id::TenantId;
+use model::plan::Plan;
+use model::time::Moment;
+use serde_json::Value;
+use table::Table;
+use tower::ServiceExt;
+
+pub use answer::{Answer, assert_faults};
+pub use faults::{Fault, Faults};
+pub use form::Form;
+
+/// The secret that every test token is signed with.
+pub const SECRET: &str = "test-secret-test-secret-test-secret!";
+
+/// When a test's clock stands still.
+pub const NOW: &str = "2026-03-08T12:00:00Z";
+
+/// The service, or a family of it.
+pub struct TestApp {
+    /// The app behind the router.
+    pub app: App,
+    /// What the SDK will be answered instead of the engine.
+    pub faults: Faults,
+    /// The engine's address.
+    pub endpoint: String,
+    router: Router,
+}
+
+/// The table's name in tests.
+pub const TABLE: &str = "portal";
+
+/// Starts an engine that keeps its items in memory, and returns its address.
+///
+/// # Panics
+/// If loopback cannot be listened on.
+pub async fn engine() -> String {
+    let database = Database::memory().expect("an engine in memory");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port on loopback");
+    let address = listener.local_addr().expect("a bound address");
+    tokio::spawn(dynoxide::server::serve_on(listener, database));
+    format!("http://{address}")
+}
+
+/// An empty table in an engine of its own.
+pub async fn table() -> Table {
+    let table = Table::at_endpoint(&engine().await, TABLE);
+    table.create().await.expect("a table");
+    table
+}
+
+impl TestApp {
+    /// The routes over an empty table, without a rate limit.
+    pub async fn new(routes: api::Router) -> Self {
+        Self::with(routes, &[("RATE_LIMIT_ENABLED", "false")]).await
+    }
+
+    /// The same under settings of the environment.
+    pub async fn with(routes: api::Router, settings: &[(&str, &str)]) -> Self {
+        Self::at(&engine().await, routes, settings, None).await
+    }
+
+    /// The same over an engine that runs already; `alone_since` as [`App::new`] has it.
+    pub async fn at(
+        endpoint: &str,
+        routes: api::Router,
+        settings: &[(&str, &str)],
+        alone_since: Option<Moment>,
+    ) -> Self {
+        let faults = Faults::default();
+        let table = faults.table(endpoint, TABLE);
+        table.create().await.expect("a table");
+        let config = Config::read(|name| {
+            let secret = ("JWT_SECRET", SECRET);
+            let mut known = settings.iter().chain([&secret]);
+            known.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+        .expect("settings of a test");
+        let clock = Clock::stopped_at(NOW.parse().expect("a moment"));
+        let app = App::new(table, config, clock, alone_since);
+        Self {
+            router: api::serve(routes, &app),
+            endpoint: endpoint.to_owned(),
+            app,
+            faults,
+        }
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: TimeDelta) {
+        self.app.clock.advance(by);
+    }
+
+    /// A member of a new tenant on `plan`.
+    pub async fn tenant(&self, plan: Plan) -> Client<'_> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let tenant: TenantId = format!("t_{number}").parse().expect("a tenant");
+        self.app
+            .table
+            .set_plan(&tenant, plan, self.app.clock.now())
+            .await
+            .expect("a plan");
+        self.client(tenant.as_str(), Role::Member)
+    }
+
+    /// A user of a tenant that need not exist.
+    pub fn client(&self, tenant: &str, role: Role) -> Client<'_> {
+        let tenant: TenantId = tenant.parse().expect("a tenant");
+        let token = self.token(&tenant, role);
+        Client {
+            app: self,
+            tenant,
+            token: Some(token),
+        }
+    }
+
+    /// Somebody without a token.
+    pub fn stranger(&self) -> Client<'_> {
+        Client {
+            app: self,
+            tenant: "nobody".parse().expect("a tenant"),
+            token: None,
+        }
+    }
+
+    /// A token that lasts a day from the stopped clock's time.
+    pub fn token(&self, tenant: &TenantId, role: Role) -> String {
+        let now = self.app.clock.now();
+        let secret: JwtSecret = SECRET.parse().expect("a secret");
+        let grant = Grant {
+            tenant,
+            user: &"user_1".parse().expect("a user"),
+            role,
+            email: Some("developer@example.com"),
+            name: Some("Jane Developer"),
+            issued_at: now,
+            expires_at: now + TimeDelta::days(1),
+        };
+        mint(&secret, &grant).expect("a token")
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await;
+        let Ok(response) = response;
+        Answer::read(response).await
+    }
+}
+
+/// Somebody who calls.
+#[derive(Clone)]
+pub struct Client<'a> {
+    app: &'a TestApp,
+    /// The tenant of the caller.
+    pub tenant: TenantId,
+    token: Option<String>,
+}
+
+impl Client<'_> {
+    /// The same caller with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same tenant's viewer.
+    #[must_use]
+    pub fn viewer(&self) -> Self {
+        let token = self.app.token(&self.tenant, Role::Viewer);
+        self.with_token(&token)
+    }
+
+    /// `GET /api/v1<path>`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// `DELETE /api/v1<path>`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// `POST /api/v1<path>` with a JSON body.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// `PATCH /api/v1<path>` with a JSON body.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    /// `POST /api/v1<path>` with a form.
+    pub async fn upload(&self, path: &str, form: Form) -> Answer {
+        let request = self
+            .request(Method::POST, path)
+            .header(header::CONTENT_TYPE, form.content_type());
+        self.app.send(request.body(form.body()).expect("a request")).await
+    }
+
+    /// Uploads CSV text to a collection, as record type `product`.
+    pub async fn upload_csv(&self, collection: &str, csv: &str) -> Answer {
+        let path = format!("/portal/upload/{collection}/product/upload");
+        self.upload(&path, Form::new().file("catalog.csv", csv)).await
+    }
+
+    /// Any method, with a JSON body or none.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = self.request(method, path);
+        let request = match body {
+            Some(body) => request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Body::from(body.to_string())),
+            None => request.body(Body::empty()),
+        };
+        self.app.send(request.expect("a request")).await
+    }
+
+    /// A request with the caller's token, to be completed.
+    pub fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"));
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `GET /portal/analytics`: this month's open searches, and each collection's share of them.
+
+use api::{App, Caller, Result};
+use axum::Json;
+use axum::extract::State;
+use model::id::{CollectionName, TenantId};
+use model::period::Period;
+use model::time::{self, Moment};
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    tenant_id: TenantId,
+    period: String,
+    total_open_searches: u64,
+    collections: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    collection: CollectionName,
+    record_count: u64,
+    public_count: u64,
+    open_searches: u64,
+    #[serde(serialize_with = "time::shown_option")]
+    last_updated: Option<Moment>,
+}
+
+pub(crate) async fn get_analytics(State(app): State<App>, caller: Caller) -> Result<Json<Answer>> {
+    let period = Period::of(app.clock.now());
+    let (summary, searches) = tokio::join!(
+        app.summary(&caller.tenant),
+        app.table.open_searches(&caller.tenant, period)
+    );
+    let (summary, searches) = (summary?, searches?);
+    let rows = summary
+        .collections
+        .into_iter()
+        .map(|(collection, counts)| Row {
+            record_count: counts.total,
+            public_count: counts.public,
+            open_searches: searches.get(&collection.number).copied().unwrap_or(0),
+            last_updated: counts.last_updated,
+            collection: collection.name,
+        });
+    Ok(Json(Answer {
+        period: period.to_string(),
+        total_open_searches: searches.values().sum(),
+        collections: rows.collect(),
+        tenant_id: caller.tenant,
+    }))
+}

@@ -1,0 +1,31 @@
+//! `POST /portal/keys`: issues a key for the caller's tenant.
+
+use api::{App, Body, Caller, Error, Result};
+use axum::extract::State;
+use axum::http::StatusCode;
+use model::key::{Key, KeyDraft};
+use table::key::Created;
+
+use crate::answer::IssuedKey;
+
+pub(crate) async fn create_key(
+    State(app): State<App>,
+    caller: Caller,
+    body: Body,
+) -> Result<(StatusCode, IssuedKey)> {
+    caller.may_change().await?;
+    let now = app.clock.now();
+    let draft = body.parse(|body| KeyDraft::parse(body, now))?;
+    let key = Key::new(draft, app.ids.key(now), now);
+    let secret = app.ids.secret();
+    match app
+        .table
+        .create_key(&caller.tenant, &key, &secret.hash())
+        .await?
+    {
+        Created::Yes => Ok((StatusCode::CREATED, IssuedKey { key, secret })),
+        Created::TooMany => Err(Error::Conflict(
+            "A tenant has at most 100 API keys; revoke one first",
+        )),
+    }
+}

@@ -1,0 +1,31 @@
+//! `POST /portal/keys/{key_id}/rotate`: a new secret under the same id, name, scopes and expiry;
+//! the old one is dead when this answers.
+
+use api::{App, Caller, Error, Path, Result};
+use axum::extract::State;
+use table::key::Rotated;
+
+use crate::answer::{IssuedKey, key_id, not_found};
+
+pub(crate) async fn rotate_key(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<IssuedKey> {
+    caller.may_change().await?;
+    let id = key_id(&id)?;
+    let secret = app.ids.secret();
+    let now = app.clock.now();
+    match app
+        .table
+        .rotate_key(&caller.tenant, id, &secret.hash(), now)
+        .await?
+    {
+        Rotated::Yes(key) => Ok(IssuedKey { key, secret }),
+        Rotated::NotFound => Err(not_found()),
+        Rotated::Expired => Err(Error::Conflict("The API key has expired")),
+        Rotated::Lost => Err(Error::Conflict(
+            "The API key was rotated by another request",
+        )),
+    }
+}

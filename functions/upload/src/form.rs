@@ -1,0 +1,218 @@
+//! The multipart form: one file and what the client says about it.
+
+use api::{Error, Place, Result};
+use axum::body::{Body, BodyDataStream, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use futures_util::{StreamExt, stream};
+use model::fault::{Fault, length};
+use multer::{Field, Multipart};
+
+/// The largest file that a request may carry, whatever the plan; larger ones take another way.
+const MAX_FILE: u64 = 50 * 1024 * 1024;
+
+/// More parts than this are no upload.
+const MAX_PARTS: usize = 100;
+
+/// What the form may need beside the file.
+const OVERHEAD: u64 = 1024 * 1024;
+
+/// The longest text of the form, in characters.
+const MAX_TEXT: usize = 200;
+
+/// An upload as the client sent it.
+#[derive(Debug)]
+pub(crate) struct Form {
+    pub(crate) file: File,
+    /// The CSV column that holds the name.
+    pub(crate) name_column: Option<String>,
+    /// What the client calls the source.
+    pub(crate) source_name: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct File {
+    /// As the client named it; only its ending is looked at.
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Form {
+    /// Reads the form. `plan_limit` is the plan's largest upload, in bytes.
+    pub(crate) async fn read(request: Request, plan_limit: u64) -> Result<Self> {
+        let limit = plan_limit.min(MAX_FILE);
+        let (parts, body) = request.into_parts();
+        let announced = header_number(&parts.headers);
+        if announced.is_some_and(|bytes| bytes > limit + OVERHEAD) {
+            return Err(too_large(limit));
+        }
+        let stream = not_empty(body).await?;
+        let boundary = boundary(&parts.headers)?;
+        let mut multipart = Multipart::new(stream, boundary);
+        let (mut file, mut name_column, mut source_name) = (None, None, None);
+        for count in 0.. {
+            let Some(part) = multipart.next_field().await.map_err(malformed)? else {
+                break;
+            };
+            if count == MAX_PARTS {
+                return Err(fault(Fault::new(
+                    "multipart_invalid",
+                    "The form has too many parts",
+                )));
+            }
+            match part.name().map(str::to_owned).as_deref() {
+                Some("file") => once(&mut file, "file", read_file(part, limit).await?)?,
+                Some("name_column") => {
+                    once(
+                        &mut name_column,
+                        "name_column",
+                        read_text(part, "name_column").await?,
+                    )?;
+                }
+                Some("source_name") => {
+                    once(
+                        &mut source_name,
+                        "source_name",
+                        read_text(part, "source_name").await?,
+                    )?;
+                }
+                Some(_) => skip(part, limit).await?,
+                None => {
+                    return Err(fault(Fault::new(
+                        "multipart_invalid",
+                        "A part of the form has no name",
+                    )));
+                }
+            }
+        }
+        let file = file.ok_or_else(|| field_fault("file", Fault::missing()))?;
+        Ok(Self {
+            file,
+            name_column,
+            source_name,
+        })
+    }
+}
+
+fn header_number(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn fault(fault: Fault) -> Error {
+    Error::Invalid(Place::Body, vec![fault])
+}
+
+pub(crate) fn field_fault(name: &str, fault: Fault) -> Error {
+    Error::invalid(Place::Body, name, fault)
+}
+
+fn too_large(limit: u64) -> Error {
+    Error::TooLarge(format!(
+        "The file is larger than the {} MB that this request may carry",
+        limit / (1024 * 1024)
+    ))
+}
+
+fn malformed(error: multer::Error) -> Error {
+    // What the stream below says would be about our insides.
+    let what = match error {
+        multer::Error::StreamReadFailed(_) => "the body ended before it was complete".to_owned(),
+        error => error.to_string(),
+    };
+    fault(Fault::new(
+        "multipart_invalid",
+        format!("The form cannot be read: {what}"),
+    ))
+}
+
+/// The body, if there is one.
+async fn not_empty(
+    body: Body,
+) -> Result<impl futures_util::Stream<Item = std::result::Result<Bytes, axum::Error>>> {
+    let mut data: BodyDataStream = body.into_data_stream();
+    loop {
+        match data.next().await {
+            None => return Err(fault(Fault::missing())),
+            Some(Ok(first)) if first.is_empty() => {}
+            Some(first) => return Ok(stream::iter([first]).chain(data)),
+        }
+    }
+}
+
+fn boundary(headers: &HeaderMap) -> Result<String> {
+    let wrong_type =
+        || Error::UnsupportedMediaType("The body has to be multipart/form-data".to_owned());
+    let identity = headers
+        .get(header::CONTENT_ENCODING)
+        .is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if !identity {
+        return Err(Error::UnsupportedMediaType(
+            "Compressed bodies are not taken".to_owned(),
+        ));
+    }
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(wrong_type)?;
+    multer::parse_boundary(content_type).map_err(|error| match error {
+        multer::Error::NoBoundary => fault(Fault::new(
+            "multipart_invalid",
+            "The Content-Type names no boundary",
+        )),
+        _ => wrong_type(),
+    })
+}
+
+fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<()> {
+    if slot.replace(value).is_some() {
+        return Err(field_fault(
+            name,
+            Fault::new("value_error", "The field stands in the form more than once"),
+        ));
+    }
+    Ok(())
+}
+
+async fn read_file(mut part: Field<'_>, limit: u64) -> Result<File> {
+    let name = part.file_name().unwrap_or_default().to_owned();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = part.chunk().await.map_err(malformed)? {
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            drop(bytes);
+            // Take in what is still coming, so that the client reads the answer.
+            let _ = skip(part, OVERHEAD).await;
+            return Err(too_large(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(File { name, bytes })
+}
+
+async fn read_text(mut part: Field<'_>, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = part.chunk().await.map_err(malformed)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > 4 * MAX_TEXT {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    length(&text, 1, MAX_TEXT).map_err(|fault| field_fault(name, fault))?;
+    Ok(text)
+}
+
+async fn skip(mut part: Field<'_>, limit: u64) -> Result<()> {
+    let mut skipped = 0;
+    while let Some(chunk) = part.chunk().await.map_err(malformed)? {
+        skipped += chunk.len() as u64;
+        if skipped > limit {
+            return Err(too_large(limit));
+        }
+    }
+    Ok(())
+}

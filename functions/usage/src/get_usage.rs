@@ -1,0 +1,51 @@
+//! `GET /portal/usage`: this month's usage and its estimated cost.
+
+use api::{App, Caller, Result};
+use axum::Json;
+use axum::extract::State;
+use model::id::TenantId;
+use model::period::Period;
+use model::plan::Plan;
+use model::usage::{Money, Usage};
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    tenant_id: TenantId,
+    plan: Plan,
+    period: String,
+    records: Usage,
+    searches: Usage,
+    rate_limit: RateLimit,
+    allows_overage: bool,
+    estimated_overage_total: Money,
+}
+
+#[derive(Serialize)]
+struct RateLimit {
+    requests_per_minute: u32,
+    search_per_minute: u32,
+    /// -1 for no limit.
+    max_collections: i64,
+}
+
+pub(crate) async fn get_usage(State(app): State<App>, caller: Caller) -> Result<Json<Answer>> {
+    let summary = app.summary(&caller.tenant).await?;
+    let plan = summary.plan(&caller.tenant)?;
+    let limits = plan.limits();
+    let searches = Usage::of_searches(summary.searches, limits.searches);
+    Ok(Json(Answer {
+        plan,
+        period: Period::of(app.clock.now()).to_string(),
+        records: Usage::of_records(summary.records(), limits.records),
+        rate_limit: RateLimit {
+            requests_per_minute: limits.requests_per_minute,
+            search_per_minute: limits.searches_per_minute,
+            max_collections: limits.collections.map_or(-1, i64::from),
+        },
+        allows_overage: limits.allows_overage,
+        estimated_overage_total: searches.overage_cost,
+        searches,
+        tenant_id: caller.tenant,
+    }))
+}

@@ -1,0 +1,165 @@
+//! What the environment says, read once.
+
+use auth::{JwtSecret, Verifier};
+use axum::http::HeaderValue;
+use model::plan::Plan;
+
+/// The settings of a process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `JWT_SECRET`: what tokens are signed with.
+    pub secret: JwtSecret,
+    /// `JWT_SECRET_PREVIOUS`: what they were signed with until lately.
+    pub previous_secret: Option<JwtSecret>,
+    /// `JWT_ISSUER`: the `iss` that tokens have to have.
+    pub issuer: Option<String>,
+    /// `JWT_AUDIENCE`: the `aud` that tokens have to have.
+    pub audience: Option<String>,
+    /// `DEFAULT_PLAN`: the plan of a new tenant; `free`.
+    pub default_plan: Plan,
+    /// `RATE_LIMIT_ENABLED`: whether requests are limited; `true`.
+    pub rate_limit: bool,
+    /// `CORS_ALLOWED_ORIGINS`: a comma list of the origins whose pages may call; none.
+    pub cors_origins: Vec<HeaderValue>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} {reason}")]
+pub struct BadConfig {
+    name: &'static str,
+    reason: String,
+}
+
+fn bad(name: &'static str, reason: impl ToString) -> BadConfig {
+    BadConfig {
+        name,
+        reason: reason.to_string(),
+    }
+}
+
+impl Config {
+    /// Reads the environment.
+    pub fn from_env() -> Result<Self, BadConfig> {
+        #[expect(clippy::disallowed_methods, reason = "this is where it is read")]
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// The same from any source. An empty value counts as none.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadConfig> {
+        let read = |name: &'static str| variable(name).filter(|value| !value.trim().is_empty());
+        let secret = |name: &'static str| {
+            let parse = |text: String| {
+                text.parse()
+                    .map_err(|error| bad(name, format!("cannot be used: {error}")))
+            };
+            read(name).map(parse).transpose()
+        };
+        let default_plan = match read("DEFAULT_PLAN") {
+            None => Plan::Free,
+            Some(plan) => plan
+                .parse()
+                .map_err(|error| bad("DEFAULT_PLAN", format!("is an {error}")))?,
+        };
+        let rate_limit = match read("RATE_LIMIT_ENABLED").as_deref() {
+            None | Some("true" | "1") => true,
+            Some("false" | "0") => false,
+            Some(_) => return Err(bad("RATE_LIMIT_ENABLED", "is neither true nor false")),
+        };
+        let cors_origins = read("CORS_ALLOWED_ORIGINS")
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|origin| !origin.is_empty())
+            .map(origin)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            secret: secret("JWT_SECRET")?.ok_or_else(|| bad("JWT_SECRET", "is not set"))?,
+            previous_secret: secret("JWT_SECRET_PREVIOUS")?,
+            issuer: read("JWT_ISSUER"),
+            audience: read("JWT_AUDIENCE"),
+            default_plan,
+            rate_limit,
+            cors_origins,
+        })
+    }
+
+    pub(crate) fn verifier(&self) -> Verifier {
+        Verifier::new(
+            &self.secret,
+            self.previous_secret.as_ref(),
+            self.issuer.clone(),
+            self.audience.clone(),
+        )
+    }
+}
+
+/// An origin is `scheme://host[:port]`; a star would let any page call with a stolen token.
+fn origin(text: &str) -> Result<HeaderValue, BadConfig> {
+    let wrong = || {
+        bad(
+            "CORS_ALLOWED_ORIGINS",
+            format!("holds '{text}', which is no origin"),
+        )
+    };
+    let (scheme, host) = text.split_once("://").ok_or_else(wrong)?;
+    if !matches!(scheme, "http" | "https") || host.is_empty() || host.contains(['/', '*', ' ']) {
+        return Err(wrong());
+    }
+    HeaderValue::from_str(text).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, String> {
+        let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        Config::read(|name| {
+            settings
+                .iter()
+                .chain([&secret])
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_but_a_secret_is_needed() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.default_plan, Plan::Free);
+        assert!(config.rate_limit);
+        assert!(config.cors_origins.is_empty());
+    }
+
+    #[test]
+    fn origins_are_listed_with_commas() {
+        let config = read(&[(
+            "CORS_ALLOWED_ORIGINS",
+            "https://a.example, http://localhost:5173,",
+        )]);
+        assert_eq!(
+            config.unwrap().cors_origins,
+            ["https://a.example", "http://localhost:5173"]
+        );
+    }
+
+    #[test]
+    fn a_bad_setting_is_named() {
+        for (name, value) in [
+            ("JWT_SECRET", "short"),
+            ("JWT_SECRET", ""),
+            ("JWT_SECRET_PREVIOUS", "short"),
+            ("DEFAULT_PLAN", "gold"),
+            ("RATE_LIMIT_ENABLED", "maybe"),
+            ("CORS_ALLOWED_ORIGINS", "*"),
+            ("CORS_ALLOWED_ORIGINS", "a.example"),
+            ("CORS_ALLOWED_ORIGINS", "https://a.example/"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err();
+            assert!(error.starts_with(name), "{error}");
+            assert!(!error.contains("short"), "{error}");
+        }
+    }
+}
