@@ -1,6 +1,6 @@
 //! `PATCH /portal/account`: changes the caller's own profile.
 
-use api::{App, Body, Caller, Error, Result};
+use api::{App, Body, Editor, Error, Result};
 use axum::Json;
 use axum::extract::State;
 use model::account::ProfilePatch;
@@ -9,10 +9,9 @@ use crate::answer::Account;
 
 pub(crate) async fn update_account(
     State(app): State<App>,
-    caller: Caller,
+    Editor(caller): Editor,
     body: Body,
 ) -> Result<Json<Account>> {
-    caller.may_change().await?;
     let patch = body.parse(ProfilePatch::parse)?;
     let user = app
         .table

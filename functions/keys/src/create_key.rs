@@ -1,6 +1,6 @@
 //! `POST /portal/keys`: issues a key for the caller's tenant.
 
-use api::{App, Body, Caller, Error, Result};
+use api::{App, Body, Editor, Error, Result};
 use axum::extract::State;
 use axum::http::StatusCode;
 use model::key::{Key, KeyDraft};
@@ -10,10 +10,9 @@ use crate::answer::IssuedKey;
 
 pub(crate) async fn create_key(
     State(app): State<App>,
-    caller: Caller,
+    Editor(caller): Editor,
     body: Body,
 ) -> Result<(StatusCode, IssuedKey)> {
-    caller.may_change().await?;
     let now = app.clock.now();
     let draft = body.parse(|body| KeyDraft::parse(body, now))?;
     let key = Key::new(draft, app.ids.key(now), now);

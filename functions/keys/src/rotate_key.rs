@@ -1,7 +1,7 @@
 //! `POST /portal/keys/{key_id}/rotate`: a new secret under the same id, name, scopes and expiry;
 //! the old one is dead when this answers.
 
-use api::{App, Caller, Error, Path, Result};
+use api::{App, Editor, Error, Path, Result};
 use axum::extract::State;
 use table::key::Rotated;
 
@@ -9,10 +9,9 @@ use crate::answer::{IssuedKey, key_id, not_found};
 
 pub(crate) async fn rotate_key(
     State(app): State<App>,
-    caller: Caller,
+    Editor(caller): Editor,
     Path(id): Path<String>,
 ) -> Result<IssuedKey> {
-    caller.may_change().await?;
     let id = key_id(&id)?;
     let secret = app.ids.secret();
     let now = app.clock.now();

@@ -1,6 +1,6 @@
 //! `PATCH /portal/keys/{key_id}`: changes a key's name and scopes.
 
-use api::{App, Body, Caller, Path, Result};
+use api::{App, Body, Editor, Path, Result};
 use axum::Json;
 use axum::extract::State;
 use model::key::KeyPatch;
@@ -9,11 +9,10 @@ use crate::answer::{ListedKey, key_id, not_found};
 
 pub(crate) async fn update_key(
     State(app): State<App>,
-    caller: Caller,
+    Editor(caller): Editor,
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<ListedKey>> {
-    caller.may_change().await?;
     let id = key_id(&id)?;
     let patch = body.parse(KeyPatch::parse)?;
     let key = app.table.update_key(&caller.tenant, id, &patch).await?;

@@ -57,6 +57,7 @@ pub(crate) struct Outcome {
     /// Whether the counters were written with the rows.
     pub(crate) settled: bool,
     tally: Tally,
+    last_written: Option<Moment>,
 }
 
 impl Ingest {
@@ -69,10 +70,16 @@ impl Ingest {
         let mut outcome = Outcome::default();
         let written = self.write(app, &collection, deadline, &mut outcome).await;
         // Whatever was written is counted, also when the rest failed.
-        let now = app.clock.now();
+        let last = outcome.last_written.unwrap_or(hold.since);
         outcome.settled = app
             .table
-            .settle(&self.target.tenant, self.upload, &hold, &outcome.tally, now)
+            .settle(
+                &self.target.tenant,
+                self.upload,
+                &hold,
+                &outcome.tally,
+                last,
+            )
             .await?;
         written?;
         Ok(outcome)
@@ -283,6 +290,9 @@ impl Ingest {
                 Ok(Change::NotWritten) => outcome.not_written(row),
                 Err(error) => failure = Some(error),
             }
+        }
+        if !written.is_empty() {
+            outcome.last_written = Some(now);
         }
         app.written(tenant, collection, written).await?;
         failure.map_or(Ok(()), Err)

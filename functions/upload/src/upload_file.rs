@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use api::{App, Caller, Error, Path, Place, Result};
+use api::{App, Editor, Error, Path, Place, Result};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -19,12 +19,11 @@ use crate::window::Target;
 
 pub(crate) async fn upload_file(
     State(app): State<App>,
-    caller: Caller,
+    Editor(caller): Editor,
     Path((collection, record_type)): Path<(String, String)>,
     request: Request,
 ) -> Result<(StatusCode, Json<Answer>)> {
     let started = Instant::now();
-    caller.may_change().await?;
     let (collection, record_type) = names(&collection, &record_type)?;
     let tenant = app.table.find_tenant(&caller.tenant).await?;
     let plan = tenant.ok_or(Error::NotFound("Tenant"))?.plan;

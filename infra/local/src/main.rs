@@ -1,1 +1,24 @@
-fn main() {}
+//! `portal-local`: the portal on one machine.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use portal_local::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error.into()),
+    };
+    match runtime.block_on(portal_local::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+/// One line that says what is wrong.
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    eprintln!("portal-local: {error:#}");
+    ExitCode::from(2)
+}

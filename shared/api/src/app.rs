@@ -124,9 +124,7 @@ impl App {
         let abandoned = caps.abandoned(now, self.alone_since);
         for (upload, hold) in &abandoned {
             tracing::warn!(%tenant, %upload, "settling an upload that was cut short");
-            self.table
-                .settle_abandoned(tenant, *upload, hold, now)
-                .await?;
+            self.table.settle_abandoned(tenant, *upload, hold).await?;
         }
         Ok(!abandoned.is_empty())
     }

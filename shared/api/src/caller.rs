@@ -25,6 +25,10 @@ pub struct Caller {
 /// The caller of a search, which counts in a second, lower bucket.
 pub struct Searcher(pub Caller);
 
+/// A caller who may change things: no viewer, and not over the rate limit, whose decision is
+/// waited for because a refused request changes nothing. All of it before the body is read.
+pub struct Editor(pub Caller);
+
 /// Who called and how the limiter decided, left for the edge to put on the answer.
 #[derive(Clone, Default)]
 pub(crate) struct Ticket(Arc<Mutex<Option<(TenantId, UserId, Admission)>>>);
@@ -41,15 +45,6 @@ impl Ticket {
 }
 
 impl Caller {
-    /// Lets the caller change something: not a viewer, and not over the rate limit, which is
-    /// waited for here because a refused request changes nothing.
-    pub async fn may_change(&self) -> Result<()> {
-        if !self.role.may_change() {
-            return Err(Error::Forbidden("Insufficient permissions"));
-        }
-        self.admitted().await
-    }
-
     /// Waits for the limiter's decision. Every call ends with it; one that writes asks first.
     pub async fn admitted(&self) -> Result<()> {
         match self
@@ -77,6 +72,19 @@ impl FromRequestParts<App> for Searcher {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         identify(parts, app, Kind::Search).await.map(Self)
+    }
+}
+
+impl FromRequestParts<App> for Editor {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let caller = identify(parts, app, Kind::Request).await?;
+        if !caller.role.may_change() {
+            return Err(Error::Forbidden("Insufficient permissions"));
+        }
+        caller.admitted().await?;
+        Ok(Self(caller))
     }
 }
 

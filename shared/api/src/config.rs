@@ -84,7 +84,9 @@ impl Config {
         })
     }
 
-    pub(crate) fn verifier(&self) -> Verifier {
+    /// What verifies tokens under these settings.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
         Verifier::new(
             &self.secret,
             self.previous_secret.as_ref(),

@@ -1,8 +1,8 @@
 //! The HTTP edge: what every endpoint shares.
 //!
 //! A family is a `Router<App>` of handlers; [`serve`] puts it under `/api/v1` behind the layers of
-//! every request, and [`run`] makes it a Lambda. Handlers name what they need: [`Caller`] or
-//! [`Searcher`] for who is calling, [`Body`], [`Params`] and [`Path`] for what they say, [`App`]
+//! every request, and [`run`] makes it a Lambda. Handlers name what they need: [`Caller`],
+//! [`Editor`] or [`Searcher`] for who is calling, [`Body`], [`Params`] and [`Path`] for what they say, [`App`]
 //! for everything else.
 
 mod app;
@@ -20,7 +20,7 @@ mod run;
 
 pub use app::App;
 pub use body::Body;
-pub use caller::{Caller, Searcher};
+pub use caller::{Caller, Editor, Searcher};
 pub use clock::Clock;
 pub use config::{BadConfig, Config};
 pub use edge::serve;

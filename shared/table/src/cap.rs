@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use model::collection::Collection;
 use model::id::{CollectionName, RecordType, TenantId, UploadId};
 use model::plan::Limits;
@@ -17,7 +18,7 @@ use model::time::{Moment, stored};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Key, moment};
-use crate::record::{Place, RecordShard};
+use crate::record::Place;
 use crate::retry::{ABSENT, Change, Outcome};
 use crate::summary::Summary;
 use crate::tenant::summary_pk;
@@ -189,8 +190,9 @@ impl Table {
         }
     }
 
-    /// Ends an upload: its counters, its reservation, its collection's and the quickstart's state
-    /// change together. False if the reservation was settled already.
+    /// Ends an upload whose last record was written at `now`: its counters, its reservation, its
+    /// collection's and the quickstart's state change together. False if the reservation was
+    /// settled already.
     pub async fn settle(
         &self,
         tenant: &TenantId,
@@ -203,30 +205,42 @@ impl Table {
             .when("attribute_exists(held.#upload)")
             .name("#upload", upload.to_string())
             .value(":one", item::number(1));
-        let mut writes = vec![self.update_write(&key(tenant), &release)?];
-        for (shard, counted) in tally {
-            let add = Change::update("SET last_updated = :now ADD #total :added, #public :public")
-                .name("#total", "total")
-                .name("#public", "public")
-                .value(":now", item::text(stored(now)))
-                .value(":added", item::number(counted.added))
-                .value(":public", item::number(counted.public));
-            writes.push(
-                self.update_write(&collection::count_key(tenant, hold.number, *shard), &add)?,
-            );
-        }
+        let mut others = Vec::new();
         if !tally.is_empty() {
             let types = vec![hold.record_type.to_string()];
             let live = Change::update("SET live = :live ADD record_types :types")
-                .value(":live", aws_sdk_dynamodb::types::AttributeValue::Bool(true))
-                .value(":types", aws_sdk_dynamodb::types::AttributeValue::Ss(types));
-            writes.push(self.update_write(&collection::key(tenant, &hold.collection), &live)?);
+                .value(":live", AttributeValue::Bool(true))
+                .value(":types", AttributeValue::Ss(types));
+            others.push(self.update_write(&collection::key(tenant, &hold.collection), &live)?);
             let checklist = self.checklist(tenant).await?;
             if checklist.completed_at(Step::UploadData).is_none() {
-                writes.push(self.stamp_write(tenant, Step::UploadData, now)?);
+                others.push(self.stamp_write(tenant, Step::UploadData, now)?);
             }
         }
-        Ok(self.transact(writes).await? == Outcome::Done)
+        // Shards that another upload, which began later and ended sooner, has dated already.
+        let mut newer = BTreeSet::new();
+        loop {
+            let mut writes = vec![self.update_write(&key(tenant), &release)?];
+            for (shard, counted) in tally {
+                let change = count(counted, now, newer.contains(shard));
+                let key = collection::count_key(tenant, hold.number, *shard);
+                writes.push(self.update_write(&key, &change)?);
+            }
+            writes.extend(others.iter().cloned());
+            let outcome = self.transact(writes).await?;
+            if outcome == Outcome::Done {
+                return Ok(true);
+            }
+            let known = newer.len();
+            let refused = tally
+                .keys()
+                .zip(1..)
+                .filter(|(_, index)| outcome.refused(*index));
+            newer.extend(refused.map(|(shard, _)| *shard));
+            if outcome.refused(0) || newer.len() == known {
+                return Ok(false);
+            }
+        }
     }
 
     /// Settles for an upload that a crash cut short, by the records that name it.
@@ -235,26 +249,35 @@ impl Table {
         tenant: &TenantId,
         upload: UploadId,
         hold: &Hold,
-        now: Moment,
     ) -> Result<()> {
         let place = Place::new(tenant, hold.number, hold.generation);
-        let tally = self.tally(&place, upload).await?;
-        self.settle(tenant, upload, hold, &tally, now).await?;
-        Ok(())
-    }
-
-    async fn tally(&self, place: &Place, upload: UploadId) -> Result<Tally> {
         let mut tally = Tally::new();
+        let mut last = hold.since;
         for shard in place.shards() {
-            let RecordShard {
-                added,
-                public,
-                touched,
-            } = self.count_made_by(&shard, upload).await?;
-            if touched {
-                tally.insert(shard.number, ShardTally { added, public });
+            let made = self.count_made_by(&shard, upload).await?;
+            if let Some(at) = made.last_written {
+                last = last.max(at);
+                tally.insert(shard.number, made.tally);
             }
         }
-        Ok(tally)
+        self.settle(tenant, upload, hold, &tally, last).await?;
+        Ok(())
     }
+}
+
+/// Adds to a shard's counter, and dates it unless it has a later date.
+fn count(counted: &ShardTally, now: Moment, newer: bool) -> Change {
+    let add = "ADD #total :added, #public :public";
+    let change = if newer {
+        Change::update(add)
+    } else {
+        Change::update(format!("SET last_updated = :now {add}"))
+            .when("attribute_not_exists(last_updated) OR last_updated <= :now")
+            .value(":now", item::text(stored(now)))
+    };
+    change
+        .name("#total", "total")
+        .name("#public", "public")
+        .value(":added", item::number(counted.added))
+        .value(":public", item::number(counted.public))
 }

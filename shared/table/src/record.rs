@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use crate::cap::ShardTally;
 use crate::item::{self, Item, Key, moment};
 use crate::retry::{BATCH_GET, Change, Outcome, back_off};
 use crate::{Error, Result, Table, collection};
@@ -49,10 +50,12 @@ pub struct Shard {
     pub(crate) number: u8,
 }
 
-pub(crate) struct RecordShard {
-    pub(crate) added: u64,
-    pub(crate) public: u64,
-    pub(crate) touched: bool,
+/// What one upload did to a shard.
+#[derive(Default)]
+pub(crate) struct Made {
+    pub(crate) tally: ShardTally,
+    /// When it wrote there last, if it did.
+    pub(crate) last_written: Option<Moment>,
 }
 
 impl Place {
@@ -235,34 +238,30 @@ impl Table {
         Ok(records)
     }
 
-    /// What an upload made in one shard.
-    pub(crate) async fn count_made_by(
-        &self,
-        shard: &Shard,
-        upload: UploadId,
-    ) -> Result<RecordShard> {
+    /// What an upload did to one shard, as the records tell it.
+    pub(crate) async fn count_made_by(&self, shard: &Shard, upload: UploadId) -> Result<Made> {
         #[derive(Deserialize)]
-        struct Made {
+        struct Written {
             upload: UploadId,
             born: Visibility,
             changed_by: Option<UploadId>,
+            #[serde(with = "moment")]
+            updated_at: Moment,
         }
-        let mut counted = RecordShard {
-            added: 0,
-            public: 0,
-            touched: false,
-        };
+        let mut made = Made::default();
         self.query(&shard.pk, "", |item| {
-            let made: Made = item::read(item)?;
-            if made.upload == upload {
-                counted.added += 1;
-                counted.public += u64::from(made.born == Visibility::Public);
+            let written: Written = item::read(item)?;
+            if written.upload == upload {
+                made.tally.added += 1;
+                made.tally.public += u64::from(written.born == Visibility::Public);
             }
-            counted.touched |= made.upload == upload || made.changed_by == Some(upload);
+            if written.upload == upload || written.changed_by == Some(upload) {
+                made.last_written = made.last_written.max(Some(written.updated_at));
+            }
             Ok(true)
         })
         .await?;
-        Ok(counted)
+        Ok(made)
     }
 
     /// Adds records where there are none. Rows must not repeat an id.

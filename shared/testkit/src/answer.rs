@@ -37,7 +37,10 @@ impl Answer {
             assert_eq!(answer.header("content-type"), Some("application/json"));
             let body = answer.json();
             let object = body.as_object().expect("an object");
-            assert!(object.len() == 1 && object.contains_key("detail"), "{answer:?}");
+            assert!(
+                object.len() == 1 && object.contains_key("detail"),
+                "{answer:?}"
+            );
         }
         answer
     }
@@ -73,7 +76,12 @@ impl Answer {
 /// If it is not.
 #[track_caller]
 pub fn assert_faults(answer: &Answer, expected: &[(&[&str], &str)]) {
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    assert_eq!(
+        answer.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "{}",
+        answer.text
+    );
     let detail = answer.detail();
     let faults: Vec<(Vec<String>, String)> = detail
         .as_array()
@@ -82,7 +90,10 @@ pub fn assert_faults(answer: &Answer, expected: &[(&[&str], &str)]) {
         .map(|fault| {
             assert!(fault["msg"].as_str().is_some_and(|text| !text.is_empty()));
             let steps = fault["loc"].as_array().expect("a place");
-            let step = |step: &Value| step.as_str().map_or_else(|| step.to_string(), str::to_owned);
+            let step = |step: &Value| {
+                step.as_str()
+                    .map_or_else(|| step.to_string(), str::to_owned)
+            };
             let kind = fault["type"].as_str().expect("a type").to_owned();
             (steps.iter().map(step).collect(), kind)
         })

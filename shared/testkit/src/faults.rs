@@ -43,7 +43,10 @@ impl Faults {
 
     /// Forgets the faults to come.
     pub fn clear(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// The operations that were called since the last time of asking, retries included.
@@ -110,8 +113,14 @@ impl Intercept for Faults {
             return Ok(());
         };
         let (status, body) = match fault {
-            Fault::Throttled => (400, r#"{"__type":"x#ThrottlingException","message":"slow"}"#),
-            Fault::Lost => (500, r#"{"__type":"x#InternalServerError","message":"lost"}"#),
+            Fault::Throttled => (
+                400,
+                r#"{"__type":"x#ThrottlingException","message":"slow"}"#,
+            ),
+            Fault::Lost => (
+                500,
+                r#"{"__type":"x#InternalServerError","message":"lost"}"#,
+            ),
             Fault::Conflict => (
                 400,
                 r#"{"__type":"x#TransactionCanceledException","message":"met",

@@ -49,7 +49,8 @@ impl Form {
     /// The body, with its final boundary.
     #[must_use]
     pub fn body(mut self) -> Body {
-        self.bytes.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+        self.bytes
+            .extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
         Body::from(self.bytes)
     }
 

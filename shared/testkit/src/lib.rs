@@ -90,7 +90,9 @@ impl TestApp {
         let config = Config::read(|name| {
             let secret = ("JWT_SECRET", SECRET);
             let mut known = settings.iter().chain([&secret]);
-            known.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            known
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
         })
         .expect("settings of a test");
         let clock = Clock::stopped_at(NOW.parse().expect("a moment"));
@@ -216,13 +218,16 @@ impl Client<'_> {
         let request = self
             .request(Method::POST, path)
             .header(header::CONTENT_TYPE, form.content_type());
-        self.app.send(request.body(form.body()).expect("a request")).await
+        self.app
+            .send(request.body(form.body()).expect("a request"))
+            .await
     }
 
     /// Uploads CSV text to a collection, as record type `product`.
     pub async fn upload_csv(&self, collection: &str, csv: &str) -> Answer {
         let path = format!("/portal/upload/{collection}/product/upload");
-        self.upload(&path, Form::new().file("catalog.csv", csv)).await
+        self.upload(&path, Form::new().file("catalog.csv", csv))
+            .await
     }
 
     /// Any method, with a JSON body or none.

@@ -1,0 +1,175 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::id::{TenantId, UserId};
+use model::plan::Plan;
+
+/// The Portal API on one machine, with real storage, real search and real files.
+///
+/// Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(name = "portal-local", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve every endpoint until SIGINT or SIGTERM
+    Serve(Serve),
+    /// Print a token for a user of a tenant
+    Token(Token),
+    /// Set a tenant's plan, here or on AWS
+    Plan(SetPlan),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to serve the API
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000")]
+    pub(crate) addr: SocketAddr,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    /// Where to serve DynamoDB to other programs, or `off`; if not given, 127.0.0.1:8000 or, where
+    /// that is taken, any free port
+    #[arg(long, value_name = "HOST:PORT|off")]
+    pub(crate) dynamodb_addr: Option<DynamoDbAddr>,
+    /// Keep nothing: all data is gone when the process ends
+    #[arg(long)]
+    pub(crate) memory: bool,
+    /// Load a small catalogue into the demo tenant
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataDir {
+    /// The folder that holds all data
+    #[arg(long = "data-dir", value_name = "FOLDER", default_value = ".portal")]
+    pub(crate) path: PathBuf,
+}
+
+/// Where DynamoDB is served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DynamoDbAddr {
+    At(SocketAddr),
+    Off,
+}
+
+impl FromStr for DynamoDbAddr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let address = text
+            .parse()
+            .map_err(|_| "it is an address like 127.0.0.1:8000, or off")?;
+        Ok(Self::At(address))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The tenant
+    #[arg(long, value_parser = parse_tenant)]
+    pub(crate) tenant: TenantId,
+    /// The user
+    #[arg(long, value_parser = parse_user)]
+    pub(crate) user: UserId,
+    /// What the user may do
+    #[arg(long, value_enum, default_value_t = Role::Member)]
+    pub(crate) role: Role,
+    /// How long the token is valid, such as 30m, 24h or 7d
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "24h")]
+    pub(crate) expires: Duration,
+    /// The user's email address
+    #[arg(long)]
+    pub(crate) email: Option<String>,
+    /// The user's name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Role {
+    /// May do everything
+    Member,
+    /// May read and search
+    Viewer,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetPlan {
+    /// The tenant
+    #[arg(long, value_parser = parse_tenant)]
+    pub(crate) tenant: TenantId,
+    /// free, pro, scale or enterprise
+    #[arg(value_parser = str::parse::<Plan>)]
+    pub(crate) plan: Plan,
+    /// The table's name; alone, of the account that the environment's credentials belong to
+    #[arg(long)]
+    pub(crate) table: Option<String>,
+    /// The address of a DynamoDB engine, such as http://127.0.0.1:8000
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+}
+
+fn parse_tenant(text: &str) -> Result<TenantId, String> {
+    text.parse().map_err(|fault: model::Fault| fault.message)
+}
+
+fn parse_user(text: &str) -> Result<UserId, String> {
+    text.parse().map_err(|fault: model::Fault| fault.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_it_does_without_a_command() {
+        let cli =
+            Cli::try_parse_from(["portal-local", "--memory", "--dynamodb-addr", "off"]).unwrap();
+        assert!(cli.command.is_none() && cli.serve.memory);
+        assert!(matches!(cli.serve.dynamodb_addr, Some(DynamoDbAddr::Off)));
+        let cli = Cli::try_parse_from(["portal-local", "serve", "--addr", "127.0.0.1:0"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Serve(_))));
+    }
+
+    #[test]
+    fn a_wrong_argument_is_refused() {
+        for arguments in [
+            &["plan", "--tenant", "t", "gold"][..],
+            &["plan", "--tenant", "t#x", "pro"],
+            &["token", "--tenant", "t"],
+            &["token", "--tenant", "t", "--user", ""],
+            &["token", "--tenant", "t", "--user", "u", "--role", "king"],
+            &["token", "--tenant", "t", "--user", "u", "--expires", "soon"],
+            &["--addr", "3000"],
+            &["--dynamodb-addr", "on"],
+        ] {
+            let all = ["portal-local"].iter().chain(arguments);
+            assert!(Cli::try_parse_from(all).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The portal on one machine: every family on one port, over an embedded DynamoDB.
+//!
+//! It stands in for API Gateway and for nothing else: the routers, the table's verbs and the SDK
+//! client are those of production.
+
+pub mod cli;
+mod data;
+mod demo;
+mod engine;
+mod plan;
+mod serve;
+mod token;
+mod welcome;
+
+/// The routes of every family.
+pub fn routes() -> api::Router {
+    api::Router::new()
+        .merge(account::router())
+        .merge(analytics::router())
+        .merge(health::router())
+        .merge(keys::router())
+        .merge(quickstart::router())
+        .merge(records::router())
+        .merge(upload::router())
+        .merge(usage::router())
+}
+
+/// The name of the table.
+pub const TABLE: &str = "portal";
+
+/// Does what the command line says.
+pub async fn run(cli: cli::Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => serve::serve(cli.serve).await,
+        Some(cli::Command::Serve(args)) => serve::serve(args).await,
+        Some(cli::Command::Token(args)) => token::token(args),
+        Some(cli::Command::Plan(args)) => plan::plan(args).await,
+    }
+}

@@ -1,0 +1,121 @@
+//! `portal-local serve`: from the data folder to the last answer.
+
+use std::future::IntoFuture;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use api::{App, Clock};
+use auth::Grant;
+use chrono::TimeDelta;
+use model::plan::Plan;
+use table::Table;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Serve;
+use crate::data::{Folder, config};
+use crate::engine::{Engine, open};
+use crate::token::sign;
+use crate::{TABLE, demo, routes, welcome};
+
+/// How long running requests may take after a signal.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The tenant and the user of the printed token.
+const DEMO_TENANT: &str = "t_demo";
+const DEMO_USER: &str = "u_demo";
+
+pub(crate) async fn serve(args: Serve) -> Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+
+    let folder = match args.memory {
+        true => None,
+        false => Some(Folder::open(&args.data.path)?),
+    };
+    let config = config(folder.as_ref())?;
+    let _lock = folder.as_ref().map(Folder::lock).transpose()?;
+    let listener = TcpListener::bind(args.addr)
+        .await
+        .with_context(|| format!("cannot serve the API on {}", args.addr))?;
+    let addr = listener.local_addr()?;
+    let engine = Engine::start(open(folder.as_ref())?, args.dynamodb_addr).await?;
+    if let Some(folder) = &folder {
+        folder.note_endpoint(&engine.endpoint)?;
+    }
+    let table = Table::at_endpoint(&engine.endpoint, TABLE);
+    table.create().await?;
+
+    let now = Clock::System.now();
+    let tenant = DEMO_TENANT
+        .parse()
+        .map_err(|_| anyhow::anyhow!("not a tenant"))?;
+    table.create_tenant(&tenant, Plan::Pro, now).await?;
+    let token = sign(
+        &config,
+        &Grant {
+            tenant: &tenant,
+            user: &DEMO_USER
+                .parse()
+                .map_err(|_| anyhow::anyhow!("not a user"))?,
+            role: auth::Role::Member,
+            email: Some("developer@example.com"),
+            name: Some("Jane Developer"),
+            issued_at: now,
+            expires_at: now + TimeDelta::hours(24),
+        },
+    )?;
+
+    // The engine began with this process, so no upload of before can still be writing.
+    let app = App::new(table, config, Clock::System, Some(now));
+    let router = api::serve(routes(), &app);
+    if args.demo {
+        demo::load(&router, &token).await?;
+    }
+    welcome::print(addr, folder.as_ref().map(Folder::path), &engine, &token);
+
+    let (stop, mut stopped) = watch::channel(false);
+    tokio::spawn(signals(stop)?);
+    let mut graceful = stopped.clone();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            let _ = graceful.wait_for(|stop| *stop).await;
+        })
+        .into_future();
+    let grace = async {
+        let _ = stopped.wait_for(|stop| *stop).await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served.context("the server failed")?,
+        () = grace => tracing::warn!("some requests did not end in time"),
+    }
+    drop(app);
+    engine.stop().await;
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM; a second one ends the process at once.
+fn signals(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    Ok(async move {
+        for _ in 0..2 {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.send_replace(true) {
+                std::process::exit(1);
+            }
+            tracing::info!("stopping: running requests may end");
+        }
+    })
+}
