@@ -29,7 +29,8 @@ const DEMO_TENANT: &str = "t_demo";
 const DEMO_USER: &str = "u_demo";
 
 pub(crate) async fn serve(args: Serve) -> Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,dynoxide=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -79,10 +80,10 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     if args.demo {
         demo::load(&router, &token).await?;
     }
-    welcome::print(addr, folder.as_ref().map(Folder::path), &engine, &token);
-
     let (stop, mut stopped) = watch::channel(false);
     tokio::spawn(signals(stop)?);
+    welcome::print(addr, folder.as_ref().map(Folder::path), &engine, &token);
+
     let mut graceful = stopped.clone();
     let serving = axum::serve(listener, router)
         .with_graceful_shutdown(async move {

@@ -1,12 +1,13 @@
 //! What is printed at the start: where everything is, and lines to copy.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::engine::{Engine, Reach};
 
 /// The quickstart as lines for a shell, with `$TOKEN` set and `BASE` for the API's address.
-pub(crate) const WALK: &str = include_str!("walk.sh");
+const WALK: &str = include_str!("walk.sh");
 
 pub(crate) fn print(addr: SocketAddr, data: Option<&Path>, engine: &Engine, token: &str) {
     let data = match data {
@@ -21,19 +22,39 @@ pub(crate) fn print(addr: SocketAddr, data: Option<&Path>, engine: &Engine, toke
         Reach::Elsewhere => format!("{} (port 8000 is taken)", engine.endpoint),
         Reach::Private => "private".to_owned(),
     };
-    println!("Portal API  http://{addr}/api/v1");
-    println!("DynamoDB    {dynamodb}");
-    println!("Data        {data}");
-    println!();
-    println!("A token of the tenant t_demo, on the pro plan, valid for 24 hours:");
-    println!();
-    println!("export TOKEN={token}");
-    println!();
-    println!("The quickstart, line by line:");
-    println!();
-    println!(
-        "{}",
-        WALK.replace("BASE", &format!("http://{addr}")).trim_end()
+    let walk = walk(addr);
+    let text = format!(
+        "\
+Portal API  http://{addr}/api/v1
+DynamoDB    {dynamodb}
+Data        {data}
+
+A token of the tenant t_demo, on the pro plan, valid for 24 hours:
+
+export TOKEN={token}
+
+The quickstart, line by line:
+
+{walk}
+"
     );
-    println!();
+    // Whoever started this may not read it; that is no reason not to serve.
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The quickstart's lines for an API at that address.
+pub(crate) fn walk(addr: SocketAddr) -> String {
+    WALK.replace("BASE", &format!("http://{addr}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_walks_the_same_way() {
+        let readme = include_str!("../../../README.md");
+        assert!(readme.contains(&walk(([127, 0, 0, 1], 3000).into())));
+    }
 }

@@ -1,0 +1,465 @@
+//! The built `portal-local` as a process: how it starts, what survives, how it ends.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_portal-local");
+
+/// The binary with an environment of its own.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("RUST_LOG", "error")
+        .env("RATE_LIMIT_ENABLED", "false")
+        .stdin(Stdio::null());
+    command
+}
+
+/// A running server.
+struct Server {
+    child: Child,
+    api: String,
+    token: String,
+    lines: Vec<String>,
+}
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        let data = data.to_str().expect("a path");
+        let arguments = [
+            "--addr",
+            "127.0.0.1:0",
+            "--dynamodb-addr",
+            "off",
+            "--data-dir",
+            data,
+        ];
+        Self::run(command(&arguments))
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the binary");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            let read = output.read_line(&mut line).expect("a line");
+            assert!(read > 0, "it ended before it served: {lines:?}");
+            lines.push(line.trim_end().to_owned());
+            if line.contains("/quickstart") {
+                break;
+            }
+        }
+        let after = |start: &str| {
+            let line = lines.iter().find_map(|line| line.strip_prefix(start));
+            line.expect("a line of the welcome").trim().to_owned()
+        };
+        Self {
+            child,
+            api: after("Portal API"),
+            token: after("export TOKEN="),
+            lines,
+        }
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let mut answer = ureq::get(format!("{}{path}", self.api))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .call()
+            .expect("an answer");
+        answer.body_mut().read_json().expect("JSON")
+    }
+
+    fn upload(&self, collection: &str, csv: &str) -> Option<Value> {
+        upload(&self.api, &self.token, collection, csv)
+    }
+
+    fn signal(&self, signal: &str) {
+        let killed = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(killed.expect("kill").success());
+    }
+
+    /// Ends it by a signal and returns its exit code.
+    fn stop(mut self) -> Option<i32> {
+        self.signal("-TERM");
+        self.child.wait().expect("its end").code()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().expect("kill -9");
+        self.child.wait().expect("its end");
+    }
+}
+
+fn upload(api: &str, token: &str, collection: &str, csv: &str) -> Option<Value> {
+    let body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n\
+         {csv}\r\n--b--\r\n"
+    );
+    let mut answer = ureq::post(format!("{api}/portal/upload/{collection}/product/upload"))
+        .header("Authorization", format!("Bearer {token}"))
+        .header("Content-Type", "multipart/form-data; boundary=b")
+        .send(body.as_bytes())
+        .ok()?;
+    answer.body_mut().read_json().ok()
+}
+
+/// The names of all records of a collection, page by page, and the total that each page told.
+fn names(server: &Server, collection: &str) -> (Vec<String>, usize) {
+    let mut names = Vec::new();
+    loop {
+        let offset = names.len();
+        let page = server.get(&format!(
+            "/portal/records?collection={collection}&limit=100&offset={offset}"
+        ));
+        let items = page["items"].as_array().expect("items");
+        names.extend(items.iter().map(|item| {
+            assert!(
+                item["collection_data"]["text"].is_string(),
+                "half a record: {item}"
+            );
+            item["name"].as_str().expect("a name").to_owned()
+        }));
+        if items.is_empty() {
+            let total = page["total"].as_u64().expect("a total");
+            return (names, usize::try_from(total).expect("a total"));
+        }
+    }
+}
+
+fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let output: Output = command(arguments)
+        .envs(environment.iter().copied())
+        .output()
+        .expect("the binary");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(output.stdout.is_empty());
+    text
+}
+
+#[test]
+fn everything_survives_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(folder.path());
+    let uploaded = server
+        .upload("things", "name,text\nBolt,b\nNut,n\n")
+        .unwrap();
+    assert_eq!(uploaded["summary"]["accepted"], 2);
+    let before: Vec<Value> = [
+        "/portal/account",
+        "/portal/collections",
+        "/portal/usage",
+        "/portal/analytics",
+        "/portal/quickstart",
+        "/portal/records?collection=things",
+    ]
+    .iter()
+    .map(|path| server.get(path))
+    .collect();
+    let token = server.token.clone();
+    assert_eq!(server.stop(), Some(0));
+
+    let mut server = Server::start(folder.path());
+    server.token = token;
+    let after: Vec<Value> = [
+        "/portal/account",
+        "/portal/collections",
+        "/portal/usage",
+        "/portal/analytics",
+        "/portal/quickstart",
+        "/portal/records?collection=things",
+    ]
+    .iter()
+    .map(|path| server.get(path))
+    .collect();
+    assert_eq!(after, before);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_kill_in_the_middle_of_an_upload_leaves_no_trace_that_counts_wrong() {
+    let folder = TempDir::new().unwrap();
+    let csv: String = "name,text,source_id\n".to_owned()
+        + &(0..4_000)
+            .map(|n| format!("Thing {n},text {n},{n}\n"))
+            .collect::<String>();
+    let mut cut_short = 0;
+    for round in 0..6 {
+        let server = Server::start(folder.path());
+        let (api, token, file) = (server.api.clone(), server.token.clone(), csv.clone());
+        let collection = format!("round{round}");
+        let name = collection.clone();
+        let uploading = thread::spawn(move || upload(&api, &token, &name, &file));
+        thread::sleep(Duration::from_millis(60 + 90 * round));
+        server.kill();
+        let answered = uploading.join().unwrap().is_some();
+
+        let server = Server::start(folder.path());
+        let collections = server.get("/portal/collections");
+        let counted = collections["collections"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["name"] == json!(collection))
+            .map_or(0, |row| row["total_records"].as_u64().unwrap());
+        if counted > 0 {
+            let (mut listed, total) = names(&server, &collection);
+            assert_eq!(listed.len() as u64, counted);
+            assert_eq!(total as u64, counted);
+            listed.sort();
+            listed.dedup();
+            assert_eq!(listed.len() as u64, counted, "a record twice");
+        }
+        assert!(
+            !answered || counted == 4_000,
+            "an answered upload lost rows"
+        );
+        cut_short += u32::from(counted < 4_000);
+
+        let again = server.upload(&collection, &csv).unwrap();
+        assert_eq!(again["summary"]["accepted"], 4_000 - counted);
+        assert_eq!(again["summary"]["dedup_skipped"], counted);
+        assert_eq!(names(&server, &collection).0.len(), 4_000);
+        let usage = server.get("/portal/usage");
+        assert_eq!(usage["records"]["used"], 4_000 * (round + 1));
+        assert_eq!(server.stop(), Some(0));
+    }
+    assert!(
+        cut_short > 0,
+        "no round was cut short: the test shows nothing"
+    );
+}
+
+#[test]
+fn a_signal_lets_a_running_upload_end() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(folder.path());
+    let csv: String = "name,text\n".to_owned()
+        + &(0..3_000)
+            .map(|n| format!("Thing {n},t\n"))
+            .collect::<String>();
+    let (api, token) = (server.api.clone(), server.token.clone());
+    let uploading = thread::spawn(move || upload(&api, &token, "things", &csv));
+    thread::sleep(Duration::from_millis(150));
+    assert_eq!(server.stop(), Some(0));
+    let answer = uploading.join().unwrap().expect("the upload's answer");
+    assert_eq!(answer["summary"]["accepted"], 3_000);
+
+    let server = Server::start(folder.path());
+    assert_eq!(server.get("/portal/usage")["records"]["used"], 3_000);
+    server.signal("-INT");
+    let mut child = server.child;
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_cannot_work_is_one_clear_line() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+
+    let line = refused(&["--addr", &port, "--memory"], &[]);
+    assert!(line.contains(&port) && line.contains("in use"), "{line}");
+    let arguments = [
+        "--addr",
+        "127.0.0.1:0",
+        "--memory",
+        "--dynamodb-addr",
+        &port,
+    ];
+    let line = refused(&arguments, &[]);
+    assert!(line.contains(&port) && line.contains("in use"), "{line}");
+
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let line = refused(&["--data-dir", file.to_str().unwrap()], &[]);
+    assert!(
+        line.contains("data folder") && line.contains("file"),
+        "{line}"
+    );
+
+    let secret = "no-more-than-28-bytes-of-it!";
+    let line = refused(&["--data-dir", data], &[("JWT_SECRET", secret)]);
+    assert!(
+        line.contains("JWT_SECRET") && line.contains("28 bytes"),
+        "{line}"
+    );
+    assert!(!line.contains(secret));
+    let line = refused(&["--memory"], &[("DEFAULT_PLAN", "gold")]);
+    assert!(line.contains("DEFAULT_PLAN"), "{line}");
+    let line = refused(&["--memory"], &[("RATE_LIMIT_ENABLED", "perhaps")]);
+    assert!(line.contains("RATE_LIMIT_ENABLED"), "{line}");
+
+    let server = Server::start(folder.path());
+    let line = refused(&["--addr", "127.0.0.1:0", "--data-dir", data], &[]);
+    assert!(line.contains("another portal-local"), "{line}");
+    assert_eq!(server.stop(), Some(0));
+
+    std::fs::write(
+        folder.path().join("portal.db"),
+        "this is no database, whatever its name says",
+    )
+    .unwrap();
+    let line = refused(&["--addr", "127.0.0.1:0", "--data-dir", data], &[]);
+    assert!(line.contains("portal.db"), "{line}");
+}
+
+#[test]
+fn the_kept_secret_is_for_its_owner_alone_and_signs_the_next_token() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let server = Server::start(folder.path());
+    let mode = std::fs::metadata(folder.path().join("jwt-secret"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let token = |more: &[&str]| {
+        let mut arguments = vec![
+            "token",
+            "--tenant",
+            "t_x",
+            "--user",
+            "u_x",
+            "--data-dir",
+            data,
+        ];
+        arguments.extend(more);
+        let output = command(&arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let status = |token: &str, method: &str| {
+        let url = format!("{}/portal/account", server.api);
+        let bearer = format!("Bearer {token}");
+        let answer = match method {
+            "GET" => ureq::get(url).header("Authorization", bearer).call(),
+            _ => ureq::patch(url)
+                .header("Authorization", bearer)
+                .send_json(json!({})),
+        };
+        match answer {
+            Ok(answer) => answer.status().as_u16(),
+            Err(ureq::Error::StatusCode(status)) => status,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(status(&token(&[]), "PATCH"), 200);
+    let viewer = token(&["--role", "viewer", "--expires", "5m"]);
+    assert_eq!(status(&viewer, "GET"), 200);
+    assert_eq!(status(&viewer, "PATCH"), 403);
+    assert_eq!(status("x.y.z", "GET"), 401);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_plan_is_set_while_the_folder_is_served_and_while_it_is_not() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let set = |plan: &str| {
+        let arguments = ["plan", "--tenant", "t_demo", plan, "--data-dir", data];
+        let output = command(&arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    set("scale");
+    let server = Server::start(folder.path());
+    assert_eq!(server.get("/portal/usage")["plan"], "scale");
+    set("free");
+    assert_eq!(server.get("/portal/usage")["plan"], "free");
+    assert_eq!(server.stop(), Some(0));
+    set("enterprise");
+    let server = Server::start(folder.path());
+    assert_eq!(server.get("/portal/usage")["plan"], "enterprise");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn the_demo_catalogue_is_there_once_however_often_it_is_loaded() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    for _ in 0..2 {
+        let arguments = [
+            "serve",
+            "--addr",
+            "127.0.0.1:0",
+            "--dynamodb-addr",
+            "off",
+            "--data-dir",
+            data,
+            "--demo",
+        ];
+        let server = Server::run(command(&arguments));
+        assert_eq!(server.get("/portal/collections")["total_records"], 80);
+        assert_eq!(server.stop(), Some(0));
+    }
+}
+
+#[test]
+fn other_programs_reach_the_same_table() {
+    let arguments = [
+        "--addr",
+        "127.0.0.1:0",
+        "--memory",
+        "--dynamodb-addr",
+        "127.0.0.1:0",
+    ];
+    let server = Server::run(command(&arguments));
+    let line = server
+        .lines
+        .iter()
+        .find_map(|line| line.strip_prefix("DynamoDB"))
+        .unwrap();
+    let arguments = [
+        "plan",
+        "--tenant",
+        "t_demo",
+        "free",
+        "--endpoint",
+        line.trim(),
+    ];
+    assert!(command(&arguments).status().unwrap().success());
+    assert_eq!(server.get("/portal/usage")["plan"], "free");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(folder.path());
+    let address = server
+        .api
+        .strip_prefix("http://")
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
+    let mut idle = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut idle, b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    let started = Instant::now();
+    assert_eq!(server.stop(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
