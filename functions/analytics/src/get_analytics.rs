@@ -40,7 +40,7 @@ pub(crate) async fn get_analytics(State(app): State<App>, caller: Caller) -> Res
             record_count: counts.total,
             public_count: counts.public,
             open_searches: searches.get(&collection.number).copied().unwrap_or(0),
-            last_updated: counts.last_updated,
+            last_updated: counts.last_updated.filter(|_| counts.total > 0),
             collection: collection.name,
         });
     Ok(Json(Answer {

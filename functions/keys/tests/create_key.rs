@@ -524,10 +524,11 @@ async fn a_viewer_may_not_create() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
 
-    let answer = client.viewer().post(KEYS, draft()).await;
-
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert_eq!(answer.json(), json!({"detail": "Insufficient permissions"}));
+    for body in [draft(), json!(null)] {
+        let answer = client.viewer().post(KEYS, body).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        assert_eq!(answer.json(), json!({"detail": "Insufficient permissions"}));
+    }
     assert!(listed(&client).await.is_empty());
     assert_eq!(live(&app).await, 0);
 }

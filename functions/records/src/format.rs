@@ -104,14 +104,13 @@ pub(crate) fn millis(duration: Duration) -> f64 {
 }
 
 impl Format {
-    pub(crate) fn respond(self, answer: &Answer) -> Response {
+    pub(crate) fn respond(self, answer: &Answer) -> api::Result<Response> {
         match self {
-            Self::Json => Json(answer).into_response(),
-            Self::Compact => text(compact(&answer.results)),
-            Self::Yaml => match serde_saphyr::to_string(&answer.results) {
-                Ok(yaml) => text(yaml),
-                Err(error) => api::Error::internal(error).into_response(),
-            },
+            Self::Json => Ok(Json(answer).into_response()),
+            Self::Compact => Ok(text(compact(&answer.results))),
+            Self::Yaml => serde_saphyr::to_string(&answer.results)
+                .map(text)
+                .map_err(api::Error::internal),
         }
     }
 }

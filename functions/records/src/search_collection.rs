@@ -38,20 +38,23 @@ pub(crate) async fn search_collection(
 
     // Counted first and given back on failure: whatever happens in between, no search is free.
     let counted = count(&app, &caller, &view).await?;
-    match answer(&app, &caller, &collection, request, started).await {
-        Ok(answer) => {
-            if view.checklist.completed_at(Step::FirstSearch).is_none() {
-                app.table
-                    .stamp(&caller.tenant, Step::FirstSearch, app.clock.now())
-                    .await?;
-            }
-            Ok(format.respond(&answer))
+    let answered = async {
+        let answer = answer(&app, &caller, &collection, request, started).await?;
+        if view.checklist.completed_at(Step::FirstSearch).is_none() {
+            let now = app.clock.now();
+            app.table
+                .stamp(&caller.tenant, Step::FirstSearch, now)
+                .await?;
         }
-        Err(error) => {
-            app.table.uncount_search(&caller.tenant, counted).await?;
-            Err(error)
-        }
+        format.respond(&answer)
+    };
+    let answered = answered.await;
+    if answered.is_err()
+        && let Err(error) = app.table.uncount_search(&caller.tenant, counted).await
+    {
+        tracing::error!(tenant = %caller.tenant, %error, "a failed search stays counted");
     }
+    answered
 }
 
 fn parse(body: &Value) -> std::result::Result<(Request, Format), model::Faults> {

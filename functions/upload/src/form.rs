@@ -14,6 +14,9 @@ const MAX_FILE: u64 = 50 * 1024 * 1024;
 /// More parts than this are no upload.
 const MAX_PARTS: usize = 100;
 
+/// The longest boundary that RFC 2046 allows.
+const MAX_BOUNDARY: usize = 70;
+
 /// What the form may need beside the file.
 const OVERHEAD: u64 = 1024 * 1024;
 
@@ -139,6 +142,12 @@ async fn not_empty(
         match data.next().await {
             None => return Err(fault(Fault::missing())),
             Some(Ok(first)) if first.is_empty() => {}
+            Some(Ok(first)) if !first.starts_with(b"-") => {
+                return Err(fault(Fault::new(
+                    "multipart_invalid",
+                    "The form has to begin with its boundary",
+                )));
+            }
             Some(first) => return Ok(stream::iter([first]).chain(data)),
         }
     }
@@ -159,13 +168,20 @@ fn boundary(headers: &HeaderMap) -> Result<String> {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .ok_or_else(wrong_type)?;
-    multer::parse_boundary(content_type).map_err(|error| match error {
+    let boundary = multer::parse_boundary(content_type).map_err(|error| match error {
         multer::Error::NoBoundary => fault(Fault::new(
             "multipart_invalid",
             "The Content-Type names no boundary",
         )),
         _ => wrong_type(),
-    })
+    })?;
+    if boundary.len() > MAX_BOUNDARY {
+        return Err(fault(Fault::new(
+            "multipart_invalid",
+            format!("The boundary has more than {MAX_BOUNDARY} characters"),
+        )));
+    }
+    Ok(boundary)
 }
 
 fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<()> {

@@ -22,11 +22,11 @@ use crate::window::{Candidate, Target, WINDOW, candidates};
 
 /// How long an upload may write. What it holds is given up a minute later, so that nobody settles
 /// for it while it still writes.
-const WRITING: Duration = Duration::from_secs(14 * 60);
+const WRITING: Duration = Duration::from_mins(14);
 const HELD: TimeDelta = TimeDelta::minutes(15);
 
 /// How long an upload waits for others on which it depends whether it fits the plan.
-const WAITING: Duration = Duration::from_secs(30);
+const WAITING: Duration = Duration::from_secs(20);
 
 /// How many rows are written before they are brought into the index.
 const SLICE: usize = 5_000;
@@ -250,7 +250,7 @@ impl Ingest {
             .map(|candidate| self.pending(candidate, now))
             .collect();
         let all: Vec<&Record> = pending.iter().map(|pending| &pending.record).collect();
-        let additions = app.table.add_records(&place, &all, deadline).await?;
+        let additions = app.table.add_records(&place, &all, deadline).await;
         outcome.slowed |= additions.slowed;
 
         let mut written = Vec::new();
@@ -266,7 +266,9 @@ impl Ingest {
                     written.push(record);
                 }
                 Some(Added::Exists(existing)) => changes.push((pending, *existing)),
-                Some(Added::NotWritten) | None => outcome.not_written(pending.row),
+                Some(Added::NotWritten) => outcome.not_written(pending.row),
+                // A failure left it open, and ends the call.
+                None => {}
             }
         }
         let mut changed = stream::iter(changes)
@@ -278,13 +280,13 @@ impl Ingest {
                 }
             })
             .buffer_unordered(CHANGES);
-        let mut failure = None;
+        let mut failure: Option<Error> = additions.failure.map(Error::from);
         while let Some((row, change)) = changed.next().await {
             match change {
                 Ok(Change::Written(record)) => {
                     outcome.summary.accepted += 1;
                     outcome.tally.entry(record.id.shard()).or_default();
-                    written.push(record);
+                    written.push(*record);
                 }
                 Ok(Change::None) => outcome.summary.dedup_skipped += 1,
                 Ok(Change::NotWritten) => outcome.not_written(row),
@@ -315,6 +317,7 @@ impl Ingest {
             updated_at: now,
             version: 1,
             upload: self.upload,
+            row,
         };
         Pending {
             row,
@@ -349,6 +352,7 @@ impl Ingest {
             next.created_at = existing.created_at;
             next.version = existing.version + 1;
             next.upload = existing.upload;
+            next.row = existing.row;
             next.source_name = row
                 .source_name
                 .clone()
@@ -358,7 +362,7 @@ impl Ingest {
                 .change_record(place, &existing, &next, self.upload)
                 .await
             {
-                Ok(true) => return Ok(Change::Written(next)),
+                Ok(true) => return Ok(Change::Written(Box::new(next))),
                 Ok(false) => {}
                 Err(table::Error::Unavailable(_)) => continue,
                 Err(error) => return Err(error.into()),
@@ -382,7 +386,7 @@ struct Pending {
 }
 
 enum Change {
-    Written(Record),
+    Written(Box<Record>),
     None,
     NotWritten,
 }

@@ -35,7 +35,10 @@ impl JsonRows {
             document(&text).or_else(|fault| {
                 // Lines of objects under another name: the first line is whole, the file is not.
                 let first = text.trim_start().lines().next().unwrap_or_default();
-                if first.starts_with('{') && serde_json::from_str::<&RawValue>(first).is_ok() {
+                if fault.kind == "json_invalid"
+                    && first.starts_with('{')
+                    && serde_json::from_str::<&RawValue>(first).is_ok()
+                {
                     Ok(lines(&text))
                 } else {
                     Err(fault)

@@ -63,15 +63,15 @@ pub(crate) fn candidates(
         };
         let id = target.id(number, &draft);
         let candidate = Candidate { row, id, draft };
-        match places.get(&id) {
-            Some(place) => {
-                summary.dedup_skipped += 1;
+        if let Some(place) = places.get(&id) {
+            summary.dedup_skipped += 1;
+            // The same content is the same record; under one id of its source the last wins.
+            if candidate.draft.source_id.is_some() {
                 candidates[*place] = candidate;
             }
-            None => {
-                places.insert(id, candidates.len());
-                candidates.push(candidate);
-            }
+        } else {
+            places.insert(id, candidates.len());
+            candidates.push(candidate);
         }
     }
     candidates

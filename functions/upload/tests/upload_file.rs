@@ -7,7 +7,7 @@ use auth::Role;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use common::{PATH, assert_untouched, post_file, recounted, taken};
-use model::id::{TenantId, UploadId};
+use model::id::{RecordType, TenantId, UploadId};
 use model::plan::Plan;
 use model::quickstart::Step;
 use model::record::{Record, SourceType, Visibility};
@@ -119,6 +119,7 @@ async fn a_record_holds_what_its_row_says() {
         updated_at: now,
         version: 1,
         upload: upload_id(&answer),
+        row: 1,
     };
     assert_eq!(records, [expected]);
 }
@@ -203,7 +204,11 @@ async fn a_collection_knows_the_record_types_that_were_uploaded_to_it() {
     }
     let summary = app.app.summary(&client.tenant).await.unwrap();
     let (collection, counts) = &summary.collections[0];
-    let types: Vec<&str> = collection.record_types.iter().map(|t| t.as_str()).collect();
+    let types: Vec<&str> = collection
+        .record_types
+        .iter()
+        .map(RecordType::as_str)
+        .collect();
     assert_eq!(types, ["product", "service"]);
     // The same content in another type is another record.
     assert_eq!(counts.total, 2);
@@ -270,10 +275,7 @@ async fn a_stranger_uploads_nothing() {
 
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Invalid or expired token"})
-    );
+    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ pub(crate) struct SetPlan {
     /// The table's name; alone, of the account that the environment's credentials belong to
     #[arg(long)]
     pub(crate) table: Option<String>,
-    /// The address of a DynamoDB engine, such as http://127.0.0.1:8000
+    /// The address of a DynamoDB engine, such as <http://127.0.0.1:8000>
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]

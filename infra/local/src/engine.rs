@@ -1,4 +1,4 @@
-//! The embedded DynamoDB: an engine on `SQLite`, served on loopback to this process's own SDK
+//! The embedded DynamoDB: an engine on SQLite, served on loopback to this process's own SDK
 //! client and, unless it is switched off, to other programs.
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -22,7 +22,7 @@ use crate::token::sign;
 use crate::{TABLE, demo, routes, welcome};
 
 /// How long running requests may take after a signal.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 /// The tenant and the user of the printed token.
 const DEMO_TENANT: &str = "t_demo";
@@ -37,9 +37,10 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
         .with_writer(std::io::stderr)
         .init();
 
-    let folder = match args.memory {
-        true => None,
-        false => Some(Folder::open(&args.data.path)?),
+    let folder = if args.memory {
+        None
+    } else {
+        Some(Folder::open(&args.data.path)?)
     };
     let config = config(folder.as_ref())?;
     let _lock = folder.as_ref().map(Folder::lock).transpose()?;

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::indexes::Indexes;
-use crate::limiter::Limiter;
+use crate::limiter::{Admission, Limiter, admitted};
 
 /// The parts of the service. Cheap to clone.
 #[derive(Clone)]
@@ -72,22 +72,29 @@ impl App {
     }
 
     /// Makes sure that a caller's tenant and user exist. A process asks the table once for each:
-    /// neither is ever deleted.
-    pub(crate) async fn welcome(&self, caller: &auth::Caller) -> Result<()> {
-        let who = (caller.tenant.clone(), caller.user.clone());
+    /// neither is ever deleted. A caller who is refused creates nothing.
+    pub(crate) async fn welcome(&self, caller: &auth::Caller, admission: &Admission) -> Result<()> {
+        let (tenant, user) = (&caller.tenant, &caller.user);
+        let who = (tenant.clone(), user.clone());
         let welcomed = || self.welcomed.lock().unwrap_or_else(PoisonError::into_inner);
         if welcomed().contains(&who) {
             return Ok(());
         }
-        self.table
-            .welcome(
-                &caller.tenant,
-                &caller.user,
-                &caller.profile,
-                self.config.default_plan,
-                self.clock.now(),
-            )
-            .await?;
+        let (tenant_known, user_known) = self.table.known(tenant, user).await?;
+        if !tenant_known || !user_known {
+            admitted(admission).await?;
+        }
+        let now = self.clock.now();
+        if !tenant_known {
+            self.table
+                .create_tenant(tenant, self.config.default_plan, now)
+                .await?;
+        }
+        if !user_known {
+            self.table
+                .create_user(tenant, user, &caller.profile, now)
+                .await?;
+        }
         let mut welcomed = welcomed();
         if welcomed.len() >= MAX_WELCOMED {
             welcomed.clear();

@@ -10,7 +10,7 @@ use model::id::{TenantId, UserId};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::limiter::{Admission, Kind, Limiter};
+use crate::limiter::{Admission, Kind, Limiter, admitted};
 
 /// A verified caller, known to the table and counted by the limiter.
 pub struct Caller {
@@ -47,15 +47,7 @@ impl Ticket {
 impl Caller {
     /// Waits for the limiter's decision. Every call ends with it; one that writes asks first.
     pub async fn admitted(&self) -> Result<()> {
-        match self
-            .admission
-            .clone()
-            .await
-            .and_then(|reading| reading.retry_after)
-        {
-            Some(seconds) => Err(Error::RateLimited(seconds)),
-            None => Ok(()),
-        }
+        admitted(&self.admission).await
     }
 }
 
@@ -95,7 +87,7 @@ async fn identify(parts: &mut Parts, app: &App, kind: Kind) -> Result<Caller> {
     if let Some(ticket) = parts.extensions.get::<Ticket>() {
         ticket.put(&caller.tenant, &caller.user, &admission);
     }
-    app.welcome(&caller).await?;
+    app.welcome(&caller, &admission).await?;
     Ok(Caller {
         tenant: caller.tenant,
         user: caller.user,

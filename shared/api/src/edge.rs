@@ -23,10 +23,9 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// How long a browser may keep a preflight's answer.
-const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_secs(600);
+const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// Puts routes under `/api/v1`, behind the layers of every request.
-#[must_use]
 pub fn serve(routes: crate::Router, app: &App) -> axum::Router {
     axum::Router::new()
         .nest("/api/v1", routes)

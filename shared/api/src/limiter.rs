@@ -20,6 +20,18 @@ use crate::app::App;
 /// How a request stands with the limiter; `None` if it was not counted.
 pub(crate) type Admission = Shared<BoxFuture<'static, Option<Reading>>>;
 
+/// Waits for the decision.
+pub(crate) async fn admitted(admission: &Admission) -> crate::Result<()> {
+    match admission
+        .clone()
+        .await
+        .and_then(|reading| reading.retry_after)
+    {
+        Some(seconds) => Err(crate::Error::RateLimited(seconds)),
+        None => Ok(()),
+    }
+}
+
 /// How many tenants are remembered before idle ones are forgotten.
 const MAX_TENANTS: usize = 10_000;
 
@@ -53,6 +65,8 @@ struct State {
     refused: BTreeMap<i64, Pair>,
     /// Minutes whose attributes can go.
     past: Vec<i64>,
+    /// The plan, while the window has no copy of it.
+    plan: Option<Plan>,
 }
 
 impl Limiter {
@@ -115,6 +129,7 @@ impl Limiter {
                 searches: -before.searches,
             },
             past: std::mem::take(&mut state.past),
+            plan: state.plan.take(),
         })
     }
 
@@ -153,6 +168,7 @@ impl Limiter {
         };
         state.requests_until = until(&requests).or(state.requests_until);
         state.searches_until = searches.as_ref().and_then(until).or(state.searches_until);
+        state.plan = window.plan.is_none().then_some(plan);
 
         let reading = match searches {
             Some(searches) => nearer(requests, searches),
@@ -220,22 +236,22 @@ fn nearer(left: Reading, right: Reading) -> Reading {
     }
 }
 
-/// Counts, and finds the plan: it is on the window from the second request on.
+/// Counts, and finds the plan. It is on the window from a tenant's second request on: what the
+/// first one reads, the next write copies.
 async fn count(
     app: &App,
     tenant: &TenantId,
     entry: &Entry,
 ) -> Result<(Window, Plan), table::Error> {
     let window = app.table.count_request(tenant, entry).await?;
-    if let Some(plan) = window.plan {
-        return Ok((window, plan));
-    }
-    let plan = match app.table.find_tenant(tenant).await? {
-        Some(found) => found.plan,
-        // The first call of all: the tenant is being created beside this.
-        None => return Ok((window, app.config.default_plan)),
+    let plan = match window.plan {
+        Some(plan) => plan,
+        None => match app.table.find_tenant(tenant).await? {
+            Some(found) => found.plan,
+            // The first call of all: the tenant is being created beside this.
+            None => app.config.default_plan,
+        },
     };
-    app.table.copy_plan(tenant, plan).await?;
     Ok((window, plan))
 }
 

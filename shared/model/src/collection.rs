@@ -45,14 +45,4 @@ impl Counts {
         self.total
             .saturating_sub(self.pending + self.processing + self.failed)
     }
-
-    /// Adds what another shard counted.
-    pub fn add(&mut self, shard: &Self) {
-        self.total += shard.total;
-        self.public += shard.public;
-        self.pending += shard.pending;
-        self.processing += shard.processing;
-        self.failed += shard.failed;
-        self.last_updated = self.last_updated.max(shard.last_updated);
-    }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// One fault of an input: the place in it, a machine-readable kind and a sentence for people.
 ///
-/// Kinds are the ones that clients of `FastAPI` know, such as `missing` or `string_too_long`.
+/// Kinds are the ones that clients of FastAPI know, such as `missing` or `string_too_long`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The way from the input's root to the faulty value.

@@ -31,7 +31,7 @@ impl FromStr for TenantId {
     }
 }
 
-/// A user: the token's `sub`, 1 to 255 bytes, the longest that `OpenID` Connect allows.
+/// A user: the token's `sub`, 1 to 255 bytes, the longest that OpenID Connect allows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct UserId(String);
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -168,6 +168,12 @@ fn expiry(value: &Value, now: Moment) -> Result<Moment, Fault> {
         })?
         .with_timezone(&Utc)
         .trunc_subsecs(3);
+    if moment.year() > 9999 {
+        return Err(Fault::new(
+            "datetime_from_date_parsing",
+            "Input should lie before the year 10000",
+        ));
+    }
     if moment <= now {
         return Err(Fault::new(
             "datetime_future",

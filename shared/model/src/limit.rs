@@ -39,8 +39,12 @@ pub fn read(limit: u32, current: u32, previous: u32, now: Moment) -> Reading {
             retry_after: None,
         };
     }
-    // A refused request does not count; the one that comes back does.
-    let counted = current.saturating_sub(1);
+    // Refused requests do not count, this one and those that came with it: no more were let in than
+    // the limit had room for. The one that comes back counts.
+    let room = (limit_ms - weight(0, previous, into_minute)).max(0) / MINUTE_MS;
+    let counted = current
+        .saturating_sub(1)
+        .min(u32::try_from(room).unwrap_or(u32::MAX));
     let passes = |seconds: &u32| {
         let at = into_minute + i64::from(*seconds) * 1000;
         let used = match at / MINUTE_MS {

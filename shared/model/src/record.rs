@@ -78,6 +78,8 @@ pub struct Record {
     pub version: u64,
     /// The upload that made it.
     pub upload: UploadId,
+    /// Its row in that upload, from 1.
+    pub row: u64,
 }
 
 /// What identifies a record within its collection and type.

@@ -24,7 +24,6 @@ pub fn shown<S: Serializer>(moment: &Moment, serializer: S) -> Result<S::Ok, S::
 }
 
 /// For `#[serde(serialize_with)]`: a moment in an answer, or null.
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 pub fn shown_option<S: Serializer>(
     moment: &Option<Moment>,
     serializer: S,

@@ -304,13 +304,14 @@ impl Flat {
                     self.identifiers
                         .extend(bare_identifier(&number.to_string()));
                 }
-                match exact(number) {
-                    Some(double) if paths.admit(path) => {
-                        let column = self.numbers.entry(path.encoded.clone()).or_default();
-                        column.push(OwnedValue::F64(double));
-                    }
-                    Some(_) => {}
-                    None => self.string(path, number.to_string(), paths),
+                if exact(number).is_none() {
+                    self.string(path, number.to_string(), paths);
+                }
+                if let Some(double) = number.as_f64()
+                    && paths.admit(path)
+                {
+                    let column = self.numbers.entry(path.encoded.clone()).or_default();
+                    column.push(OwnedValue::F64(double + 0.0));
                 }
             }
         }
@@ -324,12 +325,13 @@ impl Flat {
     }
 }
 
-/// The double that is this very number; a longer whole number has none.
+/// The double that is this very number. A longer whole number has none: it is compared by its
+/// digits, and only ranges and orders take the double next to it.
 pub(crate) fn exact(number: &serde_json::Number) -> Option<f64> {
-    const EXACT: u64 = 1 << 53;
+    const INEXACT: u64 = 1 << 53;
     let fits = number.as_i64().map_or_else(
         || number.as_u64().is_none(),
-        |integer| integer.unsigned_abs() <= EXACT,
+        |integer| integer.unsigned_abs() < INEXACT,
     );
     number.as_f64().filter(|_| fits)
 }

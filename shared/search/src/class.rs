@@ -86,6 +86,13 @@ fn is_code(words: &[&str]) -> bool {
     if let [word] = words {
         return has_digit(word) && is_one_word_code(word);
     }
+    // `4 006381 333931`: an EAN as it is printed.
+    if words
+        .iter()
+        .all(|word| !has_letter(word) && !word.contains('.'))
+    {
+        return words.iter().map(|word| digits(word)).sum::<usize>() >= 8;
+    }
     // `SS M8 40 A2`: short words, most of them with digits, or all in capitals.
     let with_digits = words.iter().filter(|word| has_digit(word)).count();
     let letters: Vec<&&str> = words.iter().filter(|word| !has_digit(word)).collect();
@@ -153,6 +160,7 @@ mod tests {
             "96385074",
             "7732-18-5",
             "64-17-5",
+            "4 006381 333931",
             "6204-2RS",
             "  LM16UU  ",
             "BRG-6204",

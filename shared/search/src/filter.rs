@@ -2,7 +2,6 @@
 
 use std::ops::Bound;
 
-use model::cell;
 use model::fault::Fault;
 use serde_json::{Map, Value};
 use tantivy::Term;
@@ -150,7 +149,7 @@ impl Filter {
             } else {
                 paths
                     .named(field)
-                    .map(|path| range(fields, path, operator, &bound))
+                    .flat_map(|path| range(fields, path, operator, &bound))
                     .collect()
             }
         };
@@ -160,10 +159,7 @@ impl Filter {
     fn bound(&self) -> Result<Operand, Fault> {
         match self.values.as_slice() {
             [Operand::Number(number)] => Ok(Operand::Number(number.clone())),
-            [Operand::Text(text)] => Ok(match cell::number(text.trim()) {
-                Some(number) => Operand::Number(number),
-                None => Operand::Text(text.clone()),
-            }),
+            [Operand::Text(text)] => Ok(Operand::Text(text.clone())),
             _ => Err(Fault::new(
                 "value_error",
                 "A range takes one number or one string",
@@ -198,27 +194,32 @@ fn equal(fields: &Fields, path: &str, text: &str) -> Vec<Box<dyn Query>> {
     let mut any = vec![term(string)];
     let number = text.trim().parse::<serde_json::Number>().ok();
     if let Some(double) = number.as_ref().and_then(exact) {
-        let at = number_term(fields, path, double);
-        any.push(Box::new(RangeQuery::new(
-            Bound::Included(at.clone()),
-            Bound::Included(at),
-        )));
+        any.push(bounded(number_term(fields, path, double), Operator::Equal));
     }
     any
 }
 
-fn range(fields: &Fields, path: &str, operator: Operator, bound: &Operand) -> Box<dyn Query> {
-    let at = match bound {
-        Operand::Number(number) => {
-            number_term(fields, path, number.as_f64().unwrap_or(f64::INFINITY))
-        }
-        Operand::Text(text) => {
-            let mut at = Term::from_field_json_path(fields.strings, path, false);
-            at.append_type_and_str(&value(text));
-            at
-        }
-        Operand::Bool(_) => return Box::new(EmptyQuery),
+/// A string bounds strings, such as dates, and also numbers if it is one.
+fn range(fields: &Fields, path: &str, operator: Operator, bound: &Operand) -> Vec<Box<dyn Query>> {
+    let (number, text) = match bound {
+        Operand::Number(number) => (Some(number.clone()), None),
+        Operand::Text(text) => (text.trim().parse().ok(), Some(text)),
+        Operand::Bool(_) => (None, None),
     };
+    let number = number.and_then(|number: serde_json::Number| number.as_f64());
+    let mut any: Vec<Box<dyn Query>> = Vec::new();
+    if let Some(number) = number {
+        any.push(bounded(number_term(fields, path, number), operator));
+    }
+    if let Some(text) = text {
+        let mut at = Term::from_field_json_path(fields.strings, path, false);
+        at.append_type_and_str(&value(text));
+        any.push(bounded(at, operator));
+    }
+    any
+}
+
+fn bounded(at: Term, operator: Operator) -> Box<dyn Query> {
     let (lower, upper) = match operator {
         Operator::AtLeast => (Bound::Included(at), Bound::Unbounded),
         Operator::Above => (Bound::Excluded(at), Bound::Unbounded),
@@ -231,7 +232,8 @@ fn range(fields: &Fields, path: &str, operator: Operator, bound: &Operand) -> Bo
 
 fn number_term(fields: &Fields, path: &str, number: f64) -> Term {
     let mut term = Term::from_field_json_path(fields.numbers, path, false);
-    term.append_type_and_fast_value(number);
+    // Zero has two doubles.
+    term.append_type_and_fast_value(number + 0.0);
     term
 }
 

@@ -108,8 +108,9 @@ impl Index {
     pub fn apply<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<(), Error> {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer: Option<IndexWriter> = None;
+        let mut applied: HashMap<RecordId, u64> = HashMap::new();
         for record in records {
-            let held = versions.get(&record.id);
+            let held = applied.get(&record.id).or_else(|| versions.get(&record.id));
             if held.is_some_and(|version| *version >= record.version) {
                 continue;
             }
@@ -126,12 +127,13 @@ impl Index {
                 analysis::document(&self.fields, record, &mut paths)
             };
             writer.add_document(document)?;
-            versions.insert(record.id, record.version);
+            applied.insert(record.id, record.version);
         }
         if let Some(mut writer) = writer {
             writer.commit()?;
             writer.wait_merging_threads()?;
             self.reader.reload()?;
+            versions.extend(applied);
         }
         Ok(())
     }

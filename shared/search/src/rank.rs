@@ -85,10 +85,9 @@ pub(crate) fn run(
                 column: format!("{NUMBERS}.{path}"),
             };
             let text = string(&format!("{STRINGS}.{path}"));
-            let by = top.order_by(((number, direction), text, ById, score));
-            let (hits, total) = searcher.search(query, &(by, Count))?;
-            let hits = hits.into_iter().map(|((_, _, id, score), _)| (id, score));
-            Ok((hits.collect(), total))
+            // Nested: a flat tuple of four forgets the directions of its parts.
+            let value = ((number, direction), text);
+            three(searcher, query, top.order_by((value, ById, score)))
         }
     }
 }

@@ -69,24 +69,45 @@ pub(crate) fn read(item: Item) -> Result<(Collection, bool)> {
     Ok((collection, body.live))
 }
 
-#[derive(Deserialize)]
-struct CountBody {
-    #[serde(default)]
-    total: u64,
-    #[serde(default)]
-    public: u64,
-    #[serde(default)]
-    pending: u64,
-    #[serde(default)]
-    processing: u64,
-    #[serde(default)]
-    failed: u64,
-    #[serde(default, with = "moment_option")]
+/// What is counted in shards. One shard may be below zero for a while: a record whose upload has not
+/// settled yet is not in the sum, and may already be taken out of it again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Sums {
+    total: i64,
+    public: i64,
+    pending: i64,
+    processing: i64,
+    failed: i64,
+    #[serde(with = "moment_option")]
     last_updated: Option<Moment>,
 }
 
+impl Sums {
+    pub(crate) fn add(&mut self, shard: &Self) {
+        self.total += shard.total;
+        self.public += shard.public;
+        self.pending += shard.pending;
+        self.processing += shard.processing;
+        self.failed += shard.failed;
+        self.last_updated = self.last_updated.max(shard.last_updated);
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let count = |sum: i64| u64::try_from(sum).unwrap_or(0);
+        Counts {
+            total: count(self.total),
+            public: count(self.public),
+            pending: count(self.pending),
+            processing: count(self.processing),
+            failed: count(self.failed),
+            last_updated: self.last_updated,
+        }
+    }
+}
+
 /// A counter item: the collection's number and what one shard counts.
-pub(crate) fn read_counts(item: Item) -> Result<(u32, Counts)> {
+pub(crate) fn read_sums(item: Item) -> Result<(u32, Sums)> {
     let Key { pk, sk } = Key::of(&item);
     let number = sk
         .strip_prefix(COUNT_PREFIX)
@@ -97,14 +118,5 @@ pub(crate) fn read_counts(item: Item) -> Result<(u32, Counts)> {
             sk,
             reason: "no collection number in its key".to_owned(),
         })?;
-    let body: CountBody = item::read(item)?;
-    let counts = Counts {
-        total: body.total,
-        public: body.public,
-        pending: body.pending,
-        processing: body.processing,
-        failed: body.failed,
-        last_updated: body.last_updated,
-    };
-    Ok((number, counts))
+    Ok((number, item::read(item)?))
 }

@@ -7,6 +7,7 @@
 //! A key and its hash item change in one transaction: no crash leaves a key without its hash, or
 //! a dead secret alive.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use model::id::{KeyId, TenantId};
 use model::key::{Key, KeyHash, KeyPatch, MAX_KEYS, Scope};
 use model::quickstart::Step;
@@ -202,7 +203,7 @@ impl Table {
                 return Ok(true);
             }
         }
-        Err(Error::Unavailable("a key that never rests".to_owned()))
+        Err(restless())
     }
 
     /// Replaces a key's secret. Of many at once, each that is answered [`Rotated::Yes`] replaced
@@ -214,30 +215,39 @@ impl Table {
         new: &KeyHash,
         now: Moment,
     ) -> Result<Rotated> {
-        let Some((key, old)) = self.find_key(tenant, id).await? else {
-            return Ok(Rotated::NotFound);
-        };
-        if key.has_expired(now) {
-            return Ok(Rotated::Expired);
+        let mut seen: Option<KeyHash> = None;
+        for _ in 0..ROUNDS {
+            let Some((key, old)) = self.find_key(tenant, id).await? else {
+                return Ok(Rotated::NotFound);
+            };
+            if key.has_expired(now) {
+                return Ok(Rotated::Expired);
+            }
+            if seen.as_ref().is_some_and(|seen| *seen != old) {
+                return Ok(Rotated::Lost);
+            }
+            // The new hash item gets the scopes that were read, so they must not have changed.
+            let replace = Change::update("SET #hash = :new")
+                .when("#hash = :hash AND scopes = :scopes")
+                .name("#hash", "hash")
+                .value(":hash", item::text(old.as_str()))
+                .value(":new", item::text(new.as_str()))
+                .value(":scopes", scopes_value(&key.scopes)?);
+            let writes = vec![
+                self.update_write(&key_of(tenant, id), &replace)?,
+                self.delete_write(&hash_key(&old), &Change::default())?,
+                self.put_write(hash_item(tenant, &key, new)?, &Change::condition(ABSENT))?,
+            ];
+            if self.transact(writes).await? == Outcome::Done {
+                return Ok(Rotated::Yes(key));
+            }
+            seen = Some(old);
         }
-        let replace =
-            guard(Change::update("SET #hash = :new"), &old).value(":new", item::text(new.as_str()));
-        let writes = vec![
-            self.update_write(&key_of(tenant, id), &replace)?,
-            self.delete_write(&hash_key(&old), &Change::default())?,
-            self.put_write(hash_item(tenant, &key, new)?, &Change::condition(ABSENT))?,
-        ];
-        match self.transact(writes).await? {
-            Outcome::Done => Ok(Rotated::Yes(key)),
-            Outcome::Refused(_) => match self.find_key(tenant, id).await? {
-                None => Ok(Rotated::NotFound),
-                Some(_) => Ok(Rotated::Lost),
-            },
-        }
+        Err(restless())
     }
 
     /// Changes a key's name and scopes, the scopes of its hash item with them; `None` if there is
-    /// no such key.
+    /// no such key. What is not named stays as it is, whoever changes it meanwhile.
     pub async fn update_key(
         &self,
         tenant: &TenantId,
@@ -248,30 +258,43 @@ impl Table {
             let Some((mut key, hash)) = self.find_key(tenant, id).await? else {
                 return Ok(None);
             };
+            let mut set = Vec::new();
+            let mut change = Change::default();
             if let Some(name) = &patch.name {
                 key.name.clone_from(name);
+                set.push("#name = :name");
+                change = change
+                    .name("#name", "name")
+                    .value(":name", item::text(name));
             }
+            let mut writes = Vec::new();
             if let Some(scopes) = &patch.scopes {
                 key.scopes.clone_from(scopes);
+                let value = scopes_value(scopes)?;
+                set.push("scopes = :scopes");
+                change = change.value(":scopes", value.clone());
+                let found = Change::update("SET scopes = :scopes")
+                    .when(PRESENT)
+                    .value(":scopes", value);
+                writes.push(self.update_write(&hash_key(&hash), &found)?);
             }
-            let fields = serde_dynamo::to_attribute_value::<_, _>(&key.scopes)
-                .map_err(|error| Error::Refused(Box::new(error)))?;
-            let scopes: aws_sdk_dynamodb::types::AttributeValue = fields;
-            let change = Change::update("SET #name = :name, scopes = :scopes")
-                .name("#name", "name")
-                .value(":name", item::text(&key.name))
-                .value(":scopes", scopes.clone());
-            let found = Change::update("SET scopes = :scopes")
-                .when(PRESENT)
-                .value(":scopes", scopes);
-            let writes = vec![
-                self.update_write(&key_of(tenant, id), &guard(change, &hash))?,
-                self.update_write(&hash_key(&hash), &found)?,
-            ];
+            if set.is_empty() {
+                return Ok(Some(key));
+            }
+            let change = guard(change.set(format!("SET {}", set.join(", "))), &hash);
+            writes.push(self.update_write(&key_of(tenant, id), &change)?);
             if self.transact(writes).await? == Outcome::Done {
                 return Ok(Some(key));
             }
         }
-        Err(Error::Unavailable("a key that never rests".to_owned()))
+        Err(restless())
     }
+}
+
+fn scopes_value(scopes: &[Scope]) -> Result<AttributeValue> {
+    serde_dynamo::to_attribute_value(scopes).map_err(|error| Error::Refused(Box::new(error)))
+}
+
+fn restless() -> Error {
+    Error::Unavailable("a key that others change all the time".to_owned())
 }

@@ -38,6 +38,8 @@ pub struct Entry {
     pub previous: Pair,
     /// Past minutes whose attributes are to go.
     pub past: Vec<i64>,
+    /// The plan, to be copied to a window that has none.
+    pub plan: Option<Plan>,
 }
 
 /// The window after a request was added.
@@ -47,7 +49,7 @@ pub struct Window {
     pub current: Pair,
     /// The last one.
     pub previous: Pair,
-    /// The tenant's plan; `None` until [`Table::copy_plan`].
+    /// The tenant's plan; `None` until a request brought a copy.
     pub plan: Option<Plan>,
     /// Minutes that are of no use any more and still there.
     pub past: Vec<i64>,
@@ -81,6 +83,11 @@ impl Table {
             }
         }
         let mut expression = "SET #ttl = :ttl".to_owned();
+        if let Some(plan) = entry.plan {
+            expression += ", #plan = if_not_exists(#plan, :plan)";
+            names.push(("#plan".to_owned(), "plan".to_owned()));
+            change_values.push((":plan".to_owned(), item::text(plan.to_string())));
+        }
         if !add.is_empty() {
             expression += &format!(" ADD {}", add.join(", "));
         }
@@ -101,15 +108,6 @@ impl Table {
             .await?
             .unwrap_or_default();
         read(&item, entry.minute)
-    }
-
-    /// Copies the plan to the window, unless it has one.
-    pub async fn copy_plan(&self, tenant: &TenantId, plan: Plan) -> Result<()> {
-        let change = Change::update("SET #plan = if_not_exists(#plan, :plan)")
-            .name("#plan", "plan")
-            .value(":plan", item::text(plan.to_string()));
-        self.update(&key(tenant), &change).await?;
-        Ok(())
     }
 }
 

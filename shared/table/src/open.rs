@@ -48,7 +48,7 @@ impl Table {
                 sk,
                 reason: "no collection number in its key".to_owned(),
             })?;
-            *searches.entry(number).or_default() += count(&item);
+            *searches.entry(number).or_default() += count(item)?;
             Ok(true)
         })
         .await?;

@@ -104,6 +104,7 @@ struct Body {
     updated_at: Moment,
     version: u64,
     upload: UploadId,
+    row: u64,
     /// The last upload that changed the record, if one did.
     changed_by: Option<UploadId>,
 }
@@ -128,6 +129,7 @@ fn to_item(place: &Place, record: &Record) -> Result<Item> {
         updated_at: record.updated_at,
         version: record.version,
         upload: record.upload,
+        row: record.row,
         changed_by: None,
     };
     item::build(&place.key(record.id), &body)
@@ -156,6 +158,7 @@ fn from_item(collection: &CollectionName, item: Item) -> Result<Record> {
         updated_at: body.updated_at,
         version: body.version,
         upload: body.upload,
+        row: body.row,
     })
 }
 
@@ -173,10 +176,12 @@ pub enum Added {
 /// What adding rows came to.
 #[derive(Debug, Default)]
 pub struct Additions {
-    /// For each row, in the order of the rows.
+    /// For each row, in the order of the rows; `None` where a failure left it open.
     pub rows: Vec<Option<Added>>,
     /// Whether the table asked to slow down.
     pub slowed: bool,
+    /// Why some rows are open. What was written is written.
+    pub failure: Option<Error>,
 }
 
 impl Table {
@@ -270,10 +275,10 @@ impl Table {
         place: &Place,
         records: &[&Record],
         deadline: Instant,
-    ) -> Result<Additions> {
+    ) -> Additions {
         let mut additions = Additions {
             rows: vec![None; records.len()],
-            slowed: false,
+            ..Additions::default()
         };
         let batches: Vec<_> = (0..records.len())
             .step_by(BATCH_STATEMENTS)
@@ -288,66 +293,81 @@ impl Table {
             })
             .buffer_unordered(CONCURRENCY);
         while let Some((batch, added)) = done.next().await {
-            let added = added?;
             additions.slowed |= added.slowed;
+            additions.failure = additions.failure.or(added.failure);
             additions.rows.splice(batch, added.rows);
         }
-        Ok(additions)
+        additions
     }
 
-    async fn add_batch(
-        &self,
-        place: &Place,
-        records: &[&Record],
-        deadline: Instant,
-    ) -> Result<Additions> {
-        let mut rows = vec![None; records.len()];
-        let mut slowed = false;
+    async fn add_batch(&self, place: &Place, records: &[&Record], deadline: Instant) -> Additions {
+        let mut batch = Additions {
+            rows: vec![None; records.len()],
+            ..Additions::default()
+        };
         for attempt in 1.. {
-            let open: Vec<usize> = (0..rows.len()).filter(|row| rows[*row].is_none()).collect();
+            let open: Vec<usize> = (0..records.len())
+                .filter(|row| batch.rows[*row].is_none())
+                .collect();
             if open.is_empty() {
                 break;
             }
             if Instant::now() >= deadline {
                 for row in open {
-                    rows[row] = Some(Added::NotWritten);
+                    batch.rows[row] = Some(Added::NotWritten);
                 }
                 break;
             }
-            let statements = open
-                .iter()
-                .map(|row| self.insert_statement(place, records[*row]))
-                .collect::<Result<Vec<_>>>()?;
-            let sent = self
-                .client
-                .batch_execute_statement()
-                .set_statements(Some(statements))
-                .send()
-                .await
-                .map_err(Error::from);
-            match sent {
-                Ok(answer) => {
-                    let responses = answer.responses.unwrap_or_default();
-                    for (row, response) in open.iter().zip(responses) {
-                        rows[*row] = match response.error {
-                            None => Some(Added::Yes),
-                            Some(error) => self.added_or_not(place, records[*row], error).await?,
-                        };
-                    }
+            match self.try_batch(place, records, &open, &mut batch.rows).await {
+                Ok(()) | Err(Error::Unavailable(_)) => {}
+                Err(error) => {
+                    batch.failure = Some(error);
+                    break;
                 }
-                Err(Error::Unavailable(_)) => {}
-                Err(error) => return Err(error),
             }
-            if rows.iter().any(Option::is_none) {
-                slowed = true;
+            if batch.rows.iter().any(Option::is_none) {
+                batch.slowed = true;
                 back_off(attempt).await;
             }
         }
-        Ok(Additions { rows, slowed })
+        batch
     }
 
-    /// Reads the error of one statement; `None` means later. A row that exists and names this very
-    /// upload was added by a call whose answer was lost.
+    /// One call for the rows that are open.
+    async fn try_batch(
+        &self,
+        place: &Place,
+        records: &[&Record],
+        open: &[usize],
+        rows: &mut [Option<Added>],
+    ) -> Result<()> {
+        let statements = open
+            .iter()
+            .map(|row| self.insert_statement(place, records[*row]))
+            .collect::<Result<Vec<_>>>()?;
+        let answer = self
+            .client
+            .batch_execute_statement()
+            .set_statements(Some(statements))
+            .send()
+            .await?;
+        let mut failure = Ok(());
+        for (row, response) in open.iter().zip(answer.responses.unwrap_or_default()) {
+            let added = match response.error {
+                None => Ok(Some(Added::Yes)),
+                Some(error) => self.added_or_not(place, records[*row], error).await,
+            };
+            // One that fails does not keep the others from being told.
+            match added {
+                Ok(added) => rows[*row] = added,
+                Err(error) => failure = Err(error),
+            }
+        }
+        failure
+    }
+
+    /// Reads the error of one statement; `None` means later. A record that names this very row of
+    /// this upload was added by a call whose answer was lost, whatever became of it since.
     async fn added_or_not(
         &self,
         place: &Place,
@@ -454,7 +474,14 @@ impl Table {
         }
         let key = place.key(new.id);
         if old.visibility == new.visibility {
-            return Ok(self.update(&key, &change).await?.is_some());
+            if self.update(&key, &change).await?.is_some() {
+                return Ok(true);
+            }
+            // The SDK repeats a call whose answer was lost, and the repetition meets its own work.
+            let current = self.get(&key).await?.map(item::read::<Body>).transpose()?;
+            return Ok(current.is_some_and(|current| {
+                current.version == new.version && current.changed_by == Some(by)
+            }));
         }
         let one = if new.visibility == Visibility::Public {
             1
@@ -481,5 +508,5 @@ fn visibility_text(visibility: Visibility) -> AttributeValue {
 }
 
 fn is_own(existing: &Record, record: &Record) -> bool {
-    existing.upload == record.upload && existing.version == record.version
+    existing.upload == record.upload && existing.row == record.row
 }

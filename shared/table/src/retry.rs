@@ -64,6 +64,11 @@ impl Change {
         }
     }
 
+    pub(crate) fn set(mut self, expression: impl Into<String>) -> Self {
+        self.update = Some(expression.into());
+        self
+    }
+
     pub(crate) fn condition(condition: impl Into<String>) -> Self {
         Self::default().when(condition)
     }
@@ -187,7 +192,7 @@ impl Table {
             Err(error)
                 if error
                     .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+                    .is_some_and(aws_sdk_dynamodb::operation::update_item::UpdateItemError::is_conditional_check_failed_exception) =>
             {
                 Ok(None)
             }
@@ -195,27 +200,11 @@ impl Table {
         }
     }
 
-    /// Puts an item where there is none, and says whether it did.
+    /// Puts an item where there is none, and says whether it did. A transaction, so that a call
+    /// whose answer was lost does not meet its own work.
     pub(crate) async fn create_item(&self, item: Item) -> Result<bool> {
-        let sent = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item))
-            .condition_expression(ABSENT)
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
+        let put = self.put_write(item, &Change::condition(ABSENT))?;
+        Ok(self.transact(vec![put]).await? == Outcome::Done)
     }
 
     /// Reads one item.

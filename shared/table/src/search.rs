@@ -4,13 +4,16 @@
 //!
 //! A search is counted before it is answered and given back if it fails: a crash in between
 //! leaves one too many, never one too few. Under a cap all searches go to shard 0, whose
-//! condition makes the cap exact.
+//! condition makes the cap exact. The SDK repeats a write whose answer was lost: a plain add may so
+//! count one too many, which is allowed; where it would be wrong, the write is a transaction, which
+//! is repeated under one token.
 
 use model::id::{SHARDS, TenantId};
 use model::period::Period;
+use serde::Deserialize;
 
 use crate::item::{self, Item, Key};
-use crate::retry::{Change, random};
+use crate::retry::{Change, Outcome, random};
 use crate::tenant::summary_pk;
 use crate::{Result, Table};
 
@@ -27,11 +30,14 @@ fn key(tenant: &TenantId, period: Period, shard: u8) -> Key {
     )
 }
 
-pub(crate) fn count(item: &Item) -> u64 {
-    item.get("n")
-        .and_then(|value| value.as_n().ok())
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0)
+/// What a counter item counts. One that is no number is a fault of the table and not a zero, which
+/// would be a free ride.
+pub(crate) fn count(item: Item) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Body {
+        n: u64,
+    }
+    Ok(item::read::<Body>(item)?.n)
 }
 
 /// A search that was counted; give it back if it fails.
@@ -45,7 +51,8 @@ impl Table {
     /// Counts a search where there is no cap.
     pub async fn count_search(&self, tenant: &TenantId, period: Period) -> Result<Counted> {
         let shard = u8::try_from(random() % u64::from(SHARDS)).unwrap_or(0);
-        self.add_search(tenant, period, shard, 1).await?;
+        let change = Change::update("ADD n :one").value(":one", item::number(1));
+        self.update(&key(tenant, period, shard), &change).await?;
         Ok(Counted { period, shard })
     }
 
@@ -60,36 +67,31 @@ impl Table {
         let mut elsewhere = 0;
         self.query(&own.pk, &period_prefix(period), |item| {
             if Key::of(&item) != own {
-                elsewhere += count(&item);
+                elsewhere += count(item)?;
             }
             Ok(true)
         })
         .await?;
         let left = cap.saturating_sub(elsewhere);
+        if left == 0 {
+            return Ok(None);
+        }
         let change = Change::update("ADD n :one")
-            .when("(attribute_not_exists(n) AND :left > :zero) OR n < :left")
+            .when("attribute_not_exists(n) OR n < :left")
             .value(":one", item::number(1))
-            .value(":zero", item::number(0))
             .value(":left", item::number(left));
-        let counted = self.update(&own, &change).await?;
-        Ok(counted.map(|_| Counted { period, shard: 0 }))
+        let counted = self
+            .transact(vec![self.update_write(&own, &change)?])
+            .await?;
+        Ok((counted == Outcome::Done).then_some(Counted { period, shard: 0 }))
     }
 
     /// Gives back a search that was not answered.
     pub async fn uncount_search(&self, tenant: &TenantId, counted: Counted) -> Result<()> {
-        self.add_search(tenant, counted.period, counted.shard, -1)
-            .await
-    }
-
-    async fn add_search(
-        &self,
-        tenant: &TenantId,
-        period: Period,
-        shard: u8,
-        amount: i8,
-    ) -> Result<()> {
-        let change = Change::update("ADD n :amount").value(":amount", item::number(amount));
-        self.update(&key(tenant, period, shard), &change).await?;
+        let change = Change::update("ADD n :less").value(":less", item::number(-1));
+        let key = key(tenant, counted.period, counted.shard);
+        self.transact(vec![self.update_write(&key, &change)?])
+            .await?;
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use model::plan::Plan;
 use model::quickstart::Checklist;
 
 use crate::cap::Caps;
+use crate::collection::Sums;
 use crate::item::Key;
 use crate::tenant::{Tenant, summary_pk};
 use crate::{Error, Result, Table, cap, collection, item, quickstart, search, tenant};
@@ -92,7 +93,7 @@ impl Table {
     /// Everything, with the searches of `period`.
     pub async fn summary(&self, tenant: &TenantId, period: Period) -> Result<Summary> {
         let mut summary = Summary::default();
-        let mut counts: HashMap<u32, Counts> = HashMap::new();
+        let mut sums: HashMap<u32, Sums> = HashMap::new();
         let searches = search::period_prefix(period);
         self.query(&summary_pk(tenant), "", |item| {
             let sk = Key::of(&item).sk;
@@ -108,17 +109,17 @@ impl Table {
                     (reserved, false) => summary.reserved.push(reserved),
                 }
             } else if sk.starts_with(collection::COUNT_PREFIX) {
-                let (number, shard) = collection::read_counts(item)?;
-                counts.entry(number).or_default().add(&shard);
+                let (number, shard) = collection::read_sums(item)?;
+                sums.entry(number).or_default().add(&shard);
             } else if sk.starts_with(&searches) {
-                summary.searches += search::count(&item);
+                summary.searches += search::count(item)?;
             }
             Ok(true)
         })
         .await?;
-        for (collection, total) in &mut summary.collections {
-            if let Some(counted) = counts.remove(&collection.number) {
-                *total = counted;
+        for (collection, counts) in &mut summary.collections {
+            if let Some(sums) = sums.get(&collection.number) {
+                *counts = sums.counts();
             }
         }
         Ok(summary)

@@ -2,12 +2,11 @@
 //!
 //! `TENANT#<tenant>#USERS` / `USER#<user>`
 //!
-//! - read by user, with the tenant on the first call of either ([`Table::welcome`])
+//! - read by user; with the tenant's, whether they exist ([`Table::known`])
 //! - created by the first call of a new user, by conditional write
 
 use model::account::{Profile, ProfilePatch, User};
 use model::id::{TenantId, UserId};
-use model::plan::Plan;
 use model::time::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -40,38 +39,32 @@ fn read(user: &UserId, item: Item) -> Result<User> {
 }
 
 impl Table {
-    /// Makes sure that a caller's tenant and user exist: one read, and on the first call of either
-    /// a conditional write, so that of many first calls at once one creates it.
-    pub async fn welcome(
+    /// Whether a tenant and a user of it exist, by one read.
+    pub async fn known(&self, tenant: &TenantId, user: &UserId) -> Result<(bool, bool)> {
+        let keys = [tenant::key(tenant), key(tenant, user)];
+        let found = self.batch_get(&keys, Some("pk, sk")).await?;
+        let found: Vec<Key> = found.iter().map(Key::of).collect();
+        Ok((found.contains(&keys[0]), found.contains(&keys[1])))
+    }
+
+    /// Creates a user, and says whether it did: it does nothing to one that exists, so of many
+    /// first calls at once one creates it.
+    pub async fn create_user(
         &self,
         tenant: &TenantId,
         user: &UserId,
         profile: &Profile,
-        default_plan: Plan,
         now: Moment,
-    ) -> Result<()> {
-        let tenant_key = tenant::key(tenant);
-        let user_key = key(tenant, user);
-        let known: Vec<Key> = self
-            .batch_get(&[tenant_key.clone(), user_key.clone()], Some("pk, sk"))
-            .await?
-            .iter()
-            .map(Key::of)
-            .collect();
-        if !known.contains(&tenant_key) {
-            self.create_tenant(tenant, default_plan, now).await?;
-        }
-        if !known.contains(&user_key) {
-            let user = User::first_seen(user.clone(), profile, now);
-            let body = Body {
-                email: user.email,
-                display_name: user.display_name,
-                company: user.company,
-                created_at: user.created_at,
-            };
-            self.create_item(item::build(&user_key, &body)?).await?;
-        }
-        Ok(())
+    ) -> Result<bool> {
+        let new = User::first_seen(user.clone(), profile, now);
+        let body = Body {
+            email: new.email,
+            display_name: new.display_name,
+            company: new.company,
+            created_at: new.created_at,
+        };
+        self.create_item(item::build(&key(tenant, user), &body)?)
+            .await
     }
 
     /// The user, or `None` before the first call.

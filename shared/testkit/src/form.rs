@@ -47,7 +47,6 @@ impl Form {
     }
 
     /// The body, with its final boundary.
-    #[must_use]
     pub fn body(mut self) -> Body {
         self.bytes
             .extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
@@ -55,7 +54,6 @@ impl Form {
     }
 
     /// The body without its end.
-    #[must_use]
     pub fn unfinished(self) -> Body {
         Body::from(self.bytes)
     }

@@ -1,6 +1,11 @@
 //! A world for tests: real routers over a DynamoDB engine in memory, a stopped clock, callers
 //! with tokens. Requests go through every layer of the edge; nothing is mocked.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a test kit panics where a test is to fail"
+)]
+
 mod answer;
 mod faults;
 mod form;
@@ -47,8 +52,6 @@ pub const TABLE: &str = "portal";
 
 /// Starts an engine that keeps its items in memory, and returns its address.
 ///
-/// # Panics
-/// If loopback cannot be listened on.
 pub async fn engine() -> String {
     let database = Database::memory().expect("an engine in memory");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -124,6 +127,7 @@ impl TestApp {
     }
 
     /// A user of a tenant that need not exist.
+    #[must_use]
     pub fn client(&self, tenant: &str, role: Role) -> Client<'_> {
         let tenant: TenantId = tenant.parse().expect("a tenant");
         let token = self.token(&tenant, role);
@@ -135,6 +139,7 @@ impl TestApp {
     }
 
     /// Somebody without a token.
+    #[must_use]
     pub fn stranger(&self) -> Client<'_> {
         Client {
             app: self,
@@ -144,6 +149,7 @@ impl TestApp {
     }
 
     /// A token that lasts a day from the stopped clock's time.
+    #[must_use]
     pub fn token(&self, tenant: &TenantId, role: Role) -> String {
         let now = self.app.clock.now();
         let secret: JwtSecret = SECRET.parse().expect("a secret");
