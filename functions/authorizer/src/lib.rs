@@ -8,8 +8,8 @@ use model::time::Moment;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What API Gateway sends.
-#[derive(Debug, Deserialize)]
+/// What API Gateway sends. It holds a token, so it cannot be printed.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenRequest {
     /// The `Authorization` header, whole.
@@ -42,10 +42,7 @@ impl Authorizer {
     /// The policy for the bearer of a token.
     pub fn decide(&self, request: &TokenRequest, now: Moment) -> Result<Value, Unauthorized> {
         let token = request.authorization_token.as_deref().ok_or(Unauthorized)?;
-        let (scheme, token) = token.split_once(' ').ok_or(Unauthorized)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Unauthorized);
-        }
+        let token = auth::bearer(token).ok_or(Unauthorized)?;
         match self.verifier.verify(token, now) {
             Ok(caller) => Ok(allow(&request.method_arn, Some(&caller))),
             // A good token without a tenant is a 403, which the function answers.

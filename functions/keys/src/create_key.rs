@@ -3,7 +3,7 @@
 use api::{App, Body, Editor, Error, Result};
 use axum::extract::State;
 use axum::http::StatusCode;
-use model::key::{Key, KeyDraft};
+use model::key::{Key, KeyDraft, MAX_KEYS};
 use table::key::Created;
 
 use crate::answer::IssuedKey;
@@ -23,8 +23,8 @@ pub(crate) async fn create_key(
         .await?
     {
         Created::Yes => Ok((StatusCode::CREATED, IssuedKey { key, secret })),
-        Created::TooMany => Err(Error::Conflict(
-            "A tenant has at most 100 API keys; revoke one first",
-        )),
+        Created::TooMany => Err(Error::Conflict(format!(
+            "A tenant has at most {MAX_KEYS} API keys; revoke one first"
+        ))),
     }
 }

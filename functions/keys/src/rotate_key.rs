@@ -22,9 +22,9 @@ pub(crate) async fn rotate_key(
     {
         Rotated::Yes(key) => Ok(IssuedKey { key, secret }),
         Rotated::NotFound => Err(not_found()),
-        Rotated::Expired => Err(Error::Conflict("The API key has expired")),
+        Rotated::Expired => Err(Error::Conflict("The API key has expired".to_owned())),
         Rotated::Lost => Err(Error::Conflict(
-            "The API key was rotated by another request",
+            "The API key was rotated by another request".to_owned(),
         )),
     }
 }

@@ -1,7 +1,6 @@
 //! The three formats of search results.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use axum::Json;
 use axum::http::header;
@@ -96,11 +95,6 @@ pub(crate) struct Timings {
     pub(crate) classify_ms: f64,
     pub(crate) search_ms: f64,
     pub(crate) hydrate_ms: f64,
-}
-
-/// Milliseconds, to the microsecond.
-pub(crate) fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl Format {

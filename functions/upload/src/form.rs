@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use futures_util::{StreamExt, stream};
 use model::fault::{Fault, length};
-use multer::{Field, Multipart};
+use multer::{Constraints, Field, Multipart, SizeLimit};
 
 /// The largest file that a request may carry, whatever the plan; larger ones take another way.
 const MAX_FILE: u64 = 50 * 1024 * 1024;
@@ -49,19 +49,23 @@ impl Form {
         if announced.is_some_and(|bytes| bytes > limit + OVERHEAD) {
             return Err(too_large(limit));
         }
-        let stream = not_empty(body).await?;
+        let (first, rest) = not_empty(body).await?;
         let boundary = boundary(&parts.headers)?;
-        let mut multipart = Multipart::new(stream, boundary);
+        if !first.starts_with(b"-") {
+            return Err(malformed_form("The form has to begin with its boundary"));
+        }
+        let stream = stream::iter([Ok(first)]).chain(rest);
+        let whole = SizeLimit::new().whole_stream(limit + OVERHEAD);
+        let constraints = Constraints::new().size_limit(whole);
+        let mut multipart = Multipart::with_constraints(stream, boundary, constraints);
+        let malformed = |error| malformed(error, limit);
         let (mut file, mut name_column, mut source_name) = (None, None, None);
         for count in 0.. {
             let Some(part) = multipart.next_field().await.map_err(malformed)? else {
                 break;
             };
             if count == MAX_PARTS {
-                return Err(fault(Fault::new(
-                    "multipart_invalid",
-                    "The form has too many parts",
-                )));
+                return Err(malformed_form("The form has too many parts"));
             }
             match part.name().map(str::to_owned).as_deref() {
                 Some("file") => once(&mut file, "file", read_file(part, limit).await?)?,
@@ -69,22 +73,19 @@ impl Form {
                     once(
                         &mut name_column,
                         "name_column",
-                        read_text(part, "name_column").await?,
+                        read_text(part, "name_column", limit).await?,
                     )?;
                 }
                 Some("source_name") => {
                     once(
                         &mut source_name,
                         "source_name",
-                        read_text(part, "source_name").await?,
+                        read_text(part, "source_name", limit).await?,
                     )?;
                 }
                 Some(_) => skip(part, limit).await?,
                 None => {
-                    return Err(fault(Fault::new(
-                        "multipart_invalid",
-                        "A part of the form has no name",
-                    )));
+                    return Err(malformed_form("A part of the form has no name"));
                 }
             }
         }
@@ -121,34 +122,30 @@ fn too_large(limit: u64) -> Error {
     ))
 }
 
-fn malformed(error: multer::Error) -> Error {
-    // What the stream below says would be about our insides.
-    let what = match error {
-        multer::Error::StreamReadFailed(_) => "the body ended before it was complete".to_owned(),
-        error => error.to_string(),
-    };
-    fault(Fault::new(
-        "multipart_invalid",
-        format!("The form cannot be read: {what}"),
-    ))
+const INCOMPLETE: &str = "The body ended before it was complete";
+
+fn malformed_form(message: impl Into<String>) -> Error {
+    fault(Fault::new("multipart_invalid", message))
 }
 
-/// The body, if there is one.
-async fn not_empty(
-    body: Body,
-) -> Result<impl futures_util::Stream<Item = std::result::Result<Bytes, axum::Error>>> {
-    let mut data: BodyDataStream = body.into_data_stream();
+fn malformed(error: multer::Error, limit: u64) -> Error {
+    match error {
+        multer::Error::StreamSizeExceeded { .. } => too_large(limit),
+        // What the stream says would be about our insides.
+        multer::Error::StreamReadFailed(_) => malformed_form(INCOMPLETE),
+        error => malformed_form(format!("The form cannot be read: {error}")),
+    }
+}
+
+/// The first bytes of the body and the rest, if there is one.
+async fn not_empty(body: Body) -> Result<(Bytes, BodyDataStream)> {
+    let mut data = body.into_data_stream();
     loop {
         match data.next().await {
             None => return Err(fault(Fault::missing())),
             Some(Ok(first)) if first.is_empty() => {}
-            Some(Ok(first)) if !first.starts_with(b"-") => {
-                return Err(fault(Fault::new(
-                    "multipart_invalid",
-                    "The form has to begin with its boundary",
-                )));
-            }
-            Some(first) => return Ok(stream::iter([first]).chain(data)),
+            Some(Ok(first)) => return Ok((first, data)),
+            Some(Err(_)) => return Err(malformed_form(INCOMPLETE)),
         }
     }
 }
@@ -169,16 +166,12 @@ fn boundary(headers: &HeaderMap) -> Result<String> {
         .and_then(|value| value.to_str().ok())
         .ok_or_else(wrong_type)?;
     let boundary = multer::parse_boundary(content_type).map_err(|error| match error {
-        multer::Error::NoBoundary => fault(Fault::new(
-            "multipart_invalid",
-            "The Content-Type names no boundary",
-        )),
+        multer::Error::NoBoundary => malformed_form("The Content-Type names no boundary"),
         _ => wrong_type(),
     })?;
     if boundary.len() > MAX_BOUNDARY {
-        return Err(fault(Fault::new(
-            "multipart_invalid",
-            format!("The boundary has more than {MAX_BOUNDARY} characters"),
+        return Err(malformed_form(format!(
+            "The boundary has more than {MAX_BOUNDARY} characters"
         )));
     }
     Ok(boundary)
@@ -197,7 +190,11 @@ fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<()> {
 async fn read_file(mut part: Field<'_>, limit: u64) -> Result<File> {
     let name = part.file_name().unwrap_or_default().to_owned();
     let mut bytes = Vec::new();
-    while let Some(chunk) = part.chunk().await.map_err(malformed)? {
+    while let Some(chunk) = part
+        .chunk()
+        .await
+        .map_err(|error| malformed(error, limit))?
+    {
         if (bytes.len() + chunk.len()) as u64 > limit {
             drop(bytes);
             // Take in what is still coming, so that the client reads the answer.
@@ -209,9 +206,13 @@ async fn read_file(mut part: Field<'_>, limit: u64) -> Result<File> {
     Ok(File { name, bytes })
 }
 
-async fn read_text(mut part: Field<'_>, name: &str) -> Result<String> {
+async fn read_text(mut part: Field<'_>, name: &str, limit: u64) -> Result<String> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = part.chunk().await.map_err(malformed)? {
+    while let Some(chunk) = part
+        .chunk()
+        .await
+        .map_err(|error| malformed(error, limit))?
+    {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > 4 * MAX_TEXT {
             break;
@@ -224,7 +225,11 @@ async fn read_text(mut part: Field<'_>, name: &str) -> Result<String> {
 
 async fn skip(mut part: Field<'_>, limit: u64) -> Result<()> {
     let mut skipped = 0;
-    while let Some(chunk) = part.chunk().await.map_err(malformed)? {
+    while let Some(chunk) = part
+        .chunk()
+        .await
+        .map_err(|error| malformed(error, limit))?
+    {
         skipped += chunk.len() as u64;
         if skipped > limit {
             return Err(too_large(limit));

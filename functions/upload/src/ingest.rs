@@ -20,10 +20,9 @@ use crate::answer::{Errors, Summary};
 use crate::rows::{Cursor, Rows};
 use crate::window::{Candidate, Target, WINDOW, candidates};
 
-/// How long an upload may write. What it holds is given up a minute later, so that nobody settles
-/// for it while it still writes.
-const WRITING: Duration = Duration::from_mins(14);
-const HELD: TimeDelta = TimeDelta::minutes(15);
+/// How much longer than it may write an upload's reservation is held: longer than its last call to
+/// the table takes, so that nobody settles for it while it still writes.
+const HELD_LONGER: TimeDelta = TimeDelta::minutes(1);
 
 /// How long an upload waits for others on which it depends whether it fits the plan.
 const WAITING: Duration = Duration::from_secs(20);
@@ -56,6 +55,8 @@ pub(crate) struct Outcome {
     pub(crate) slowed: bool,
     /// Whether the counters were written with the rows.
     pub(crate) settled: bool,
+    /// Whether a row that is called rejected may have been written.
+    unsure: bool,
     tally: Tally,
     last_written: Option<Moment>,
 }
@@ -63,24 +64,25 @@ pub(crate) struct Outcome {
 impl Ingest {
     /// Writes the file. A plan's cap is decided before anything is written.
     pub(crate) async fn run(self, app: &App) -> Result<Outcome> {
-        let deadline = Instant::now() + WRITING;
+        let deadline = Instant::now() + app.config.upload_time;
         let Some((collection, hold)) = self.reserve(app).await? else {
             return self.reject_all().await;
         };
         let mut outcome = Outcome::default();
         let written = self.write(app, &collection, deadline, &mut outcome).await;
-        // Whatever was written is counted, also when the rest failed.
-        let last = outcome.last_written.unwrap_or(hold.since);
-        outcome.settled = app
-            .table
-            .settle(
-                &self.target.tenant,
-                self.upload,
-                &hold,
-                &outcome.tally,
-                last,
-            )
-            .await?;
+        // Whatever was written is counted, also when the rest failed; where it is not known what
+        // was, by the records themselves.
+        let tenant = &self.target.tenant;
+        if written.is_err() || outcome.unsure {
+            app.recount(tenant, self.upload, &hold).await?;
+            outcome.settled = true;
+        } else {
+            let last = outcome.last_written.unwrap_or(hold.since);
+            let settled = app
+                .table
+                .settle(tenant, self.upload, &hold, &outcome.tally, last);
+            outcome.settled = settled.await?;
+        }
         written?;
         Ok(outcome)
     }
@@ -116,7 +118,7 @@ impl Ingest {
                 record_type: &self.target.record_type,
                 rows: rows as u64,
                 since,
-                until: since + HELD,
+                until: since + app.config.upload_time + HELD_LONGER,
             };
             match app
                 .table
@@ -401,6 +403,7 @@ fn same(row: &Record, existing: &Record) -> bool {
 impl Outcome {
     fn not_written(&mut self, row: u64) {
         self.summary.rejected += 1;
+        self.unsure = true;
         self.errors.add(
             row,
             [model::Fault::new(

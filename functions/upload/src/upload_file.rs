@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use model::id::{CollectionName, RecordType};
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
 use crate::answer::{Answer, Metadata};
 use crate::form::Form;
@@ -25,8 +26,7 @@ pub(crate) async fn upload_file(
 ) -> Result<(StatusCode, Json<Answer>)> {
     let started = Instant::now();
     let (collection, record_type) = names(&collection, &record_type)?;
-    let tenant = app.table.find_tenant(&caller.tenant).await?;
-    let plan = tenant.ok_or(Error::NotFound("Tenant"))?.plan;
+    let plan = app.table.plan(&caller.tenant).await?;
     let form = Form::read(request, plan.limits().largest_upload).await?;
 
     let Form {
@@ -56,7 +56,7 @@ pub(crate) async fn upload_file(
         plan,
     };
     // A task of its own: a client that hangs up does not stop it half way.
-    let outcome = tokio::spawn(async move { ingest.run(&app).await }).await??;
+    let outcome = tokio::spawn(async move { ingest.run(&app).await }.in_current_span()).await??;
     Ok((
         StatusCode::CREATED,
         Json(Answer {
@@ -65,7 +65,7 @@ pub(crate) async fn upload_file(
             summary: outcome.summary,
             errors: outcome.errors.into_listed(),
             metadata: Metadata {
-                processing_time_ms: (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+                processing_time_ms: api::millis(started.elapsed()),
                 file_hash,
                 reconciliation_passed: outcome.settled && outcome.summary.adds_up(),
                 pipeline_backpressure: outcome.slowed,

@@ -4,7 +4,6 @@ use api::{App, Caller, Result};
 use axum::Json;
 use axum::extract::State;
 use model::id::TenantId;
-use model::period::Period;
 use model::plan::Plan;
 use model::usage::{Money, Usage};
 use serde::Serialize;
@@ -36,7 +35,7 @@ pub(crate) async fn get_usage(State(app): State<App>, caller: Caller) -> Result<
     let searches = Usage::of_searches(summary.searches, limits.searches);
     Ok(Json(Answer {
         plan,
-        period: Period::of(app.clock.now()).to_string(),
+        period: summary.period.to_string(),
         records: Usage::of_records(summary.records(), limits.records),
         rate_limit: RateLimit {
             requests_per_minute: limits.requests_per_minute,

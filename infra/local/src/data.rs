@@ -13,6 +13,9 @@ pub(crate) struct Folder {
     path: PathBuf,
 }
 
+/// Where the process that serves the folder notes the address of its DynamoDB.
+const ENDPOINT: &str = "dynamodb-endpoint";
+
 /// That this process serves the folder; given up when it ends, however it ends.
 pub(crate) struct Lock {
     _file: File,
@@ -53,10 +56,20 @@ impl Folder {
         }
     }
 
-    /// The same, where another process is a reason to give up.
+    /// The same, where another process is a reason to give up. Nobody is led to where the last
+    /// process served DynamoDB from then on.
     pub(crate) fn lock(&self) -> Result<Lock> {
         match self.try_lock()? {
-            Some(lock) => Ok(lock),
+            Some(lock) => {
+                let stale = self.path.join(ENDPOINT);
+                match std::fs::remove_file(&stale) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        let cannot = || format!("cannot remove {}", stale.display());
+                        Err(error).with_context(cannot)
+                    }
+                    _ => Ok(lock),
+                }
+            }
             None => bail!(
                 "another portal-local serves the data folder {}",
                 self.path.display()
@@ -66,16 +79,13 @@ impl Folder {
 
     /// Where the process that has the folder serves DynamoDB.
     pub(crate) fn endpoint(&self) -> Result<String> {
-        self.read("dynamodb-endpoint")?
+        self.read(ENDPOINT)?
             .context("another portal-local is starting in the data folder; try again")
     }
 
     /// Notes where this process serves DynamoDB.
     pub(crate) fn note_endpoint(&self, endpoint: &str) -> Result<()> {
-        let mut file = self.private(
-            "dynamodb-endpoint",
-            OpenOptions::new().create(true).truncate(true),
-        )?;
+        let mut file = self.private(ENDPOINT, OpenOptions::new().create(true).truncate(true))?;
         writeln!(file, "{endpoint}")
             .with_context(|| format!("cannot write to {}", self.path.display()))
     }

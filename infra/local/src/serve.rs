@@ -60,6 +60,7 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
         .parse()
         .map_err(|_| anyhow::anyhow!("not a tenant"))?;
     table.create_tenant(&tenant, Plan::Pro, now).await?;
+    let plan = table.plan(&tenant).await?;
     let token = sign(
         &config,
         &Grant {
@@ -79,11 +80,14 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     let app = App::new(table, config, Clock::System, Some(now));
     let router = api::serve(routes(), &app);
     if args.demo {
-        demo::load(&router, &token).await?;
+        if let Err(error) = demo::load(&router, &token).await {
+            tracing::warn!("{error:#}");
+        }
     }
     let (stop, mut stopped) = watch::channel(false);
     tokio::spawn(signals(stop)?);
-    welcome::print(addr, folder.as_ref().map(Folder::path), &engine, &token);
+    let data = folder.as_ref().map(Folder::path);
+    welcome::print(addr, data, &engine, plan, &token);
 
     let mut graceful = stopped.clone();
     let serving = axum::serve(listener, router)

@@ -4,12 +4,20 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use model::plan::Plan;
+
 use crate::engine::{Engine, Reach};
 
 /// The quickstart as lines for a shell, with `$TOKEN` set and `BASE` for the API's address.
 const WALK: &str = include_str!("walk.sh");
 
-pub(crate) fn print(addr: SocketAddr, data: Option<&Path>, engine: &Engine, token: &str) {
+pub(crate) fn print(
+    addr: SocketAddr,
+    data: Option<&Path>,
+    engine: &Engine,
+    plan: Plan,
+    token: &str,
+) {
     let data = match data {
         Some(path) => std::path::absolute(path)
             .unwrap_or_else(|_| path.to_owned())
@@ -29,7 +37,7 @@ Portal API  http://{addr}/api/v1
 DynamoDB    {dynamodb}
 Data        {data}
 
-A token of the tenant t_demo, on the pro plan, valid for 24 hours:
+A token of the tenant t_demo, on the {plan} plan, valid for 24 hours:
 
 export TOKEN={token}
 

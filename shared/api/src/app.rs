@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::Verifier;
 use model::collection::Collection;
-use model::id::{CollectionName, TenantId, UserId};
+use model::id::{CollectionName, TenantId, UploadId, UserId};
 use model::period::Period;
 use model::record::Record;
 use model::time::Moment;
 use table::Table;
+use table::cap::{Caps, Hold};
 use table::summary::{Summary, View};
 
 use crate::clock::Clock;
@@ -126,14 +127,22 @@ impl App {
     }
 
     /// Settles what is abandoned and says whether there was any.
-    async fn settle(&self, tenant: &TenantId, caps: &table::cap::Caps) -> Result<bool> {
+    async fn settle(&self, tenant: &TenantId, caps: &Caps) -> Result<bool> {
         let now = self.clock.now();
         let abandoned = caps.abandoned(now, self.alone_since);
         for (upload, hold) in &abandoned {
             tracing::warn!(%tenant, %upload, "settling an upload that was cut short");
-            self.table.settle_abandoned(tenant, *upload, hold).await?;
+            self.recount(tenant, *upload, hold).await?;
         }
         Ok(!abandoned.is_empty())
+    }
+
+    /// Settles an upload by the records that name it, where nobody knows what it wrote.
+    pub async fn recount(&self, tenant: &TenantId, upload: UploadId, hold: &Hold) -> Result<()> {
+        self.table.settle_abandoned(tenant, upload, hold).await?;
+        // What it wrote may have gone past the index.
+        self.indexes.forget(tenant, hold.number, hold.generation);
+        Ok(())
     }
 
     /// Finds a page in a collection, and says whether its index was in memory already.

@@ -96,13 +96,11 @@ async fn identify(parts: &mut Parts, app: &App, kind: Kind) -> Result<Caller> {
     })
 }
 
-/// The token of the one `Authorization: Bearer` header, in any case, with one space.
+/// The token of the one `Authorization: Bearer` header.
 fn bearer(parts: &Parts) -> Option<&str> {
     let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return None;
-    };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    let plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    (scheme.eq_ignore_ascii_case("bearer") && plain).then_some(token)
+    match (values.next(), values.next()) {
+        (Some(value), None) => auth::bearer(value.to_str().ok()?),
+        _ => None,
+    }
 }

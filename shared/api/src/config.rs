@@ -1,8 +1,13 @@
 //! What the environment says, read once.
 
+use std::time::Duration;
+
 use auth::{JwtSecret, Verifier};
 use axum::http::HeaderValue;
 use model::plan::Plan;
+
+/// How long an upload may write, where nothing is said.
+const UPLOAD_TIME: Duration = Duration::from_mins(14);
 
 /// The settings of a process.
 #[derive(Debug, Clone)]
@@ -19,6 +24,8 @@ pub struct Config {
     pub default_plan: Plan,
     /// `RATE_LIMIT_ENABLED`: whether requests are limited; `true`.
     pub rate_limit: bool,
+    /// `UPLOAD_SECONDS`: how long an upload may write; 840. In a Lambda, less than its time-out.
+    pub upload_time: Duration,
     /// `CORS_ALLOWED_ORIGINS`: a comma list of the origins whose pages may call; none.
     pub cors_origins: Vec<HeaderValue>,
 }
@@ -66,6 +73,11 @@ impl Config {
             Some("false" | "0") => false,
             Some(_) => return Err(bad("RATE_LIMIT_ENABLED", "is neither true nor false")),
         };
+        let upload_time = match read("UPLOAD_SECONDS").map(|seconds| seconds.parse()) {
+            None => UPLOAD_TIME,
+            Some(Ok(seconds @ 1..=3600)) => Duration::from_secs(seconds),
+            Some(_) => return Err(bad("UPLOAD_SECONDS", "is no number from 1 to 3600")),
+        };
         let cors_origins = read("CORS_ALLOWED_ORIGINS")
             .unwrap_or_default()
             .split(',')
@@ -80,6 +92,7 @@ impl Config {
             audience: read("JWT_AUDIENCE"),
             default_plan,
             rate_limit,
+            upload_time,
             cors_origins,
         })
     }
@@ -155,6 +168,8 @@ mod tests {
             ("JWT_SECRET_PREVIOUS", "short"),
             ("DEFAULT_PLAN", "gold"),
             ("RATE_LIMIT_ENABLED", "maybe"),
+            ("UPLOAD_SECONDS", "0"),
+            ("UPLOAD_SECONDS", "soon"),
             ("CORS_ALLOWED_ORIGINS", "*"),
             ("CORS_ALLOWED_ORIGINS", "a.example"),
             ("CORS_ALLOWED_ORIGINS", "https://a.example/"),

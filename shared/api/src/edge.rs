@@ -86,6 +86,7 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
 
     async move {
         let mut response = next.run(request).await;
+        let cause = response.extensions_mut().remove::<Cause>();
         let (mut tenant, mut user) = (None, None);
         if let Some((of_tenant, of_user, admission)) = ticket.take() {
             if let Some(reading) = admission.await {
@@ -104,14 +105,14 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
-        if let Some(Cause(cause)) = response.extensions().get() {
+        if let Some(Cause(cause)) = cause {
             tracing::error!(error = %chain(cause.as_ref()), "the request failed");
         }
         tracing::info!(
             %method,
             route = route.as_deref().unwrap_or("none"),
             status = response.status().as_u16(),
-            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+            duration_ms = crate::millis(started.elapsed()),
             tenant = tenant.as_ref().map(tracing::field::display),
             user = user.as_ref().map(tracing::field::display),
             "answered"

@@ -32,7 +32,7 @@ pub enum Error {
     PaymentRequired(String),
     /// The thing is in a state in which it cannot be done; why.
     #[error("conflict: {0}")]
-    Conflict(&'static str),
+    Conflict(String),
     /// The body is larger than it may be; how large it may be.
     #[error("too large: {0}")]
     TooLarge(String),
@@ -116,7 +116,7 @@ impl IntoResponse for Error {
             Self::NotFound(what) => (StatusCode::NOT_FOUND, format!("{what} not found").into()),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed".into()),
             Self::PaymentRequired(why) => (StatusCode::PAYMENT_REQUIRED, why.clone().into()),
-            Self::Conflict(why) => (StatusCode::CONFLICT, (*why).into()),
+            Self::Conflict(why) => (StatusCode::CONFLICT, why.clone().into()),
             Self::TooLarge(why) => (StatusCode::PAYLOAD_TOO_LARGE, why.clone().into()),
             Self::UnsupportedMediaType(why) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, why.clone().into())

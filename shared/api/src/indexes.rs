@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::collection::Collection;
 use model::id::{SHARDS, TenantId};
@@ -11,6 +11,7 @@ use search::Index;
 use table::Table;
 use table::record::Place;
 use tokio::sync::OnceCell;
+use tracing::Instrument;
 
 use crate::error::Result;
 
@@ -47,11 +48,11 @@ impl Indexes {
     ) -> Result<(Arc<Index>, bool)> {
         let slot = self.slot(name(tenant, collection));
         let warm = slot.index.initialized();
-        Ok((get(&slot, table, tenant, collection).await?, warm))
+        Ok((get(slot, table, tenant, collection).await?, warm))
     }
 
     /// Applies what was written. An index that is being built may have read past it, so that is
-    /// waited for; one that is not there will read it from the table.
+    /// waited for; one that is not there will read it from the table. One that fails is dropped.
     pub(crate) async fn written(
         &self,
         table: &Table,
@@ -60,20 +61,32 @@ impl Indexes {
         records: Vec<Record>,
     ) -> Result<()> {
         let name = name(tenant, collection);
-        let slot = {
-            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.get(&name).cloned()
-        };
-        if let Some(slot) = slot {
-            let index = get(&slot, table, tenant, collection).await?;
-            tokio::task::spawn_blocking(move || index.apply(&records)).await??;
+        let slot = self.lock().get(&name).cloned();
+        let Some(slot) = slot else { return Ok(()) };
+        let index = get(slot, table, tenant, collection).await?;
+        let applied = tokio::task::spawn_blocking(move || index.apply(&records)).await;
+        if !matches!(applied, Ok(Ok(()))) {
+            self.lock().remove(&name);
         }
-        Ok(())
+        Ok(applied??)
+    }
+
+    /// Drops the index of a collection in which something was written past it.
+    pub(crate) fn forget(&self, tenant: &TenantId, number: u32, generation: u32) {
+        self.lock().remove(&Name {
+            tenant: tenant.clone(),
+            number,
+            generation,
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot(&self, name: Name) -> Arc<Slot> {
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.lock();
         let slot = Arc::clone(slots.entry(name.clone()).or_default());
         slot.used.store(now, Ordering::Relaxed);
         if slots.len() > MAX_INDEXES {
@@ -98,17 +111,23 @@ fn name(tenant: &TenantId, collection: &Collection) -> Name {
     }
 }
 
+/// The index of a slot. It is built by a task of its own: whoever asked first may hang up, and the
+/// others still wait for the same one.
 async fn get(
-    slot: &Slot,
+    slot: Arc<Slot>,
     table: &Table,
     tenant: &TenantId,
     collection: &Collection,
 ) -> Result<Arc<Index>> {
-    let index = slot
-        .index
-        .get_or_try_init(|| build(table, tenant, collection))
-        .await?;
-    Ok(Arc::clone(index))
+    if let Some(index) = slot.index.get() {
+        return Ok(Arc::clone(index));
+    }
+    let (table, tenant, collection) = (table.clone(), tenant.clone(), collection.clone());
+    let building = async move {
+        let build = || build(&table, &tenant, &collection);
+        slot.index.get_or_try_init(build).await.map(Arc::clone)
+    };
+    tokio::spawn(building.in_current_span()).await?
 }
 
 async fn build(table: &Table, tenant: &TenantId, collection: &Collection) -> Result<Arc<Index>> {

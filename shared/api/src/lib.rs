@@ -29,5 +29,11 @@ pub use ids::Ids;
 pub use params::{Params, Path};
 pub use run::run;
 
+/// Milliseconds, to the microsecond: a duration in an answer.
+#[must_use]
+pub fn millis(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
 /// A family's routes, before [`serve`].
 pub type Router = axum::Router<App>;

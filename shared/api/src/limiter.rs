@@ -14,6 +14,7 @@ use model::limit::{self, Reading};
 use model::plan::Plan;
 use model::time::Moment;
 use table::limit::{Entry, Pair, Window};
+use tracing::Instrument;
 
 use crate::app::App;
 
@@ -81,7 +82,7 @@ impl Limiter {
             Err(refused) => return futures_util::future::ready(Some(refused)).boxed().shared(),
         };
         let (app, tenant) = (app.clone(), tenant.clone());
-        let counting = tokio::spawn(async move {
+        let counting = async move {
             match count(&app, &tenant, &entry).await {
                 Ok((window, plan)) => Some(app.limiter.judge(&tenant, kind, &window, plan, now)),
                 Err(error) => {
@@ -90,8 +91,11 @@ impl Limiter {
                     None
                 }
             }
-        });
-        counting.map(Result::unwrap_or_default).boxed().shared()
+        };
+        tokio::spawn(counting.in_current_span())
+            .map(Result::unwrap_or_default)
+            .boxed()
+            .shared()
     }
 
     /// What to write for this request, or the refusal that memory holds.
@@ -188,6 +192,7 @@ impl Limiter {
         let own = kind.pair();
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let state = tenants.entry(tenant.clone()).or_default();
+        state.plan = state.plan.or(entry.plan);
         for (minute, requests, searches) in [
             (
                 entry.minute,
@@ -216,7 +221,7 @@ fn refusal(until: Moment, limit: u32, now: Moment) -> Option<Reading> {
     (seconds > 0).then_some(Reading {
         limit,
         remaining: 0,
-        reset: until.timestamp(),
+        reset: (until.timestamp_millis() + 999).div_euclid(1000),
         retry_after: Some(seconds),
     })
 }

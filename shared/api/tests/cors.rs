@@ -24,7 +24,7 @@ async fn read(caller: Caller) -> Json<Value> {
 }
 
 async fn fail() -> Result<Json<Value>> {
-    Err(Error::Conflict("It is being replaced"))
+    Err(Error::Conflict("It is being replaced".to_owned()))
 }
 
 async fn panics() -> StatusCode {

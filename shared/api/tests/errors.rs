@@ -36,7 +36,7 @@ async fn fail(Path(how): Path<String>) -> Result<Json<Value>> {
         "forbidden" => Error::Forbidden("Insufficient permissions"),
         "not-found" => Error::NotFound("Record"),
         "payment-required" => Error::PaymentRequired("The plan ends here".to_owned()),
-        "conflict" => Error::Conflict("It is being replaced"),
+        "conflict" => Error::Conflict("It is being replaced".to_owned()),
         "too-large" => Error::TooLarge("At most 1 MB".to_owned()),
         "media-type" => Error::UnsupportedMediaType("Only CSV".to_owned()),
         "invalid-body" => Error::Invalid(

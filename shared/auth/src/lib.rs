@@ -15,6 +15,15 @@ pub use token::{Refusal, Verifier};
 use model::account::Profile;
 use model::id::{TenantId, UserId};
 
+/// The token of an `Authorization` header's value: the scheme in any case, one space, and a token
+/// without any.
+#[must_use]
+pub fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    (scheme.eq_ignore_ascii_case("bearer") && plain).then_some(token)
+}
+
 /// A verified caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {

@@ -120,11 +120,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Adds faults that were found elsewhere.
-    pub fn add(&mut self, faults: impl IntoIterator<Item = Fault>) {
-        self.faults.extend(faults);
-    }
-
     /// What was wrong.
     #[must_use]
     pub fn into_faults(self) -> Faults {

@@ -58,7 +58,8 @@ pub fn read(limit: u32, current: u32, previous: u32, now: Moment) -> Reading {
     Reading {
         limit,
         remaining: 0,
-        reset: now.timestamp() + i64::from(retry_after),
+        // Rounded up, as the wait is: who comes back then passes.
+        reset: (now.timestamp_millis() + 999).div_euclid(1000) + i64::from(retry_after),
         retry_after: Some(retry_after),
     }
 }
@@ -97,14 +98,15 @@ mod tests {
     fn whoever_waits_as_told_passes() {
         for previous in [0, 7, 20, 60, 200] {
             for second in 0..60 {
-                let refused = read(20, 21, previous, at(second));
-                let Some(wait) = refused.retry_after else {
-                    continue;
-                };
+                // As many as there is room for, then one more, of a crowd of ten.
+                let faded = previous * (60 - u32::try_from(second).unwrap());
+                let let_in = (20 * 60_u32).saturating_sub(faded) / 60;
+                let refused = read(20, let_in + 10, previous, at(second));
+                let wait = refused.retry_after.unwrap();
                 let back = at(second + i64::from(wait));
                 let (current, previous) = match minute(back) - minute(at(second)) {
-                    0 => (21, previous),
-                    1 => (1, 20),
+                    0 => (let_in + 1, previous),
+                    1 => (1, let_in),
                     _ => (1, 0),
                 };
                 assert_eq!(read(20, current, previous, back).retry_after, None);

@@ -8,8 +8,7 @@ use crate::id::{CollectionName, RecordId, RecordType, UploadId};
 use crate::json;
 use crate::time::Moment;
 
-/// The largest record: name, description and data as JSON, in bytes. A page of 100 such records
-/// fits the answer of a Lambda.
+/// The largest record: name, description and data as JSON, in bytes.
 pub const MAX_RECORD_BYTES: usize = 48 * 1024;
 
 /// The longest name, in characters.
@@ -184,8 +183,8 @@ impl Draft {
 }
 
 fn size(name: &str, description: Option<&str>, data: &Map<String, Value>) -> usize {
-    let data = serde_json::to_string(data).map_or(usize::MAX / 2, |text| text.len());
-    name.len() + description.map_or(0, str::len) + data
+    let json = serde_json::to_string(&(name, description, data));
+    json.map_or(usize::MAX, |text| text.len())
 }
 
 fn name(value: &Value) -> Result<String, Fault> {

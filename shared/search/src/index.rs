@@ -131,9 +131,9 @@ impl Index {
         }
         if let Some(mut writer) = writer {
             writer.commit()?;
+            versions.extend(applied);
             writer.wait_merging_threads()?;
             self.reader.reload()?;
-            versions.extend(applied);
         }
         Ok(())
     }

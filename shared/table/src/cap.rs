@@ -3,15 +3,16 @@
 //! `TENANT#<tenant>#SUMMARY` / `CAPS`
 //!
 //! An upload reserves what it may write by one conditional write, writes its rows, and settles:
-//! its counters and the end of its reservation are one transaction. So what is counted plus what
+//! its counters and the mark that ends its reservation are one transaction. So what is counted plus what
 //! is reserved never passes a cap, and a reservation whose time is over names an upload that a
 //! crash cut short; whoever meets it counts the records that name the upload and settles for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, stream};
 use model::collection::Collection;
-use model::id::{CollectionName, RecordType, TenantId, UploadId};
+use model::id::{CollectionName, RecordType, SHARDS, TenantId, UploadId};
 use model::plan::Limits;
 use model::quickstart::Step;
 use model::time::{Moment, stored};
@@ -59,6 +60,9 @@ pub struct Hold {
     /// When its upload has stopped writing, whatever happened.
     #[serde(with = "moment")]
     pub until: Moment,
+    /// Whether it is counted already; then it is only waiting to be removed.
+    #[serde(default)]
+    done: bool,
 }
 
 impl Caps {
@@ -169,6 +173,7 @@ impl Table {
             rows: request.rows,
             since: request.since,
             until: request.until,
+            done: false,
         };
         let mut next = caps.clone();
         next.version += 1;
@@ -190,9 +195,12 @@ impl Table {
         }
     }
 
-    /// Ends an upload whose last record was written at `now`: its counters, its reservation, its
-    /// collection's and the quickstart's state change together. False if the reservation was
-    /// settled already.
+    /// Ends an upload whose last record was written at `now`: its counters, its collection's and the
+    /// quickstart's state and the mark on its reservation change together; then the reservation
+    /// goes. False if it was settled already.
+    ///
+    /// The reservation goes only afterwards because a query may read a transaction's items some
+    /// before and some after it: for a moment its records are counted and reserved, never neither.
     pub async fn settle(
         &self,
         tenant: &TenantId,
@@ -201,10 +209,11 @@ impl Table {
         tally: &Tally,
         now: Moment,
     ) -> Result<bool> {
-        let release = Change::update("SET version = version + :one REMOVE held.#upload")
-            .when("attribute_exists(held.#upload)")
+        let done = Change::update("SET held.#upload.done = :yes")
+            .when("held.#upload.done = :no")
             .name("#upload", upload.to_string())
-            .value(":one", item::number(1));
+            .value(":yes", AttributeValue::Bool(true))
+            .value(":no", AttributeValue::Bool(false));
         let mut others = Vec::new();
         if !tally.is_empty() {
             let types = vec![hold.record_type.to_string()];
@@ -220,7 +229,7 @@ impl Table {
         // Shards that another upload, which began later and ended sooner, has dated already.
         let mut newer = BTreeSet::new();
         loop {
-            let mut writes = vec![self.update_write(&key(tenant), &release)?];
+            let mut writes = vec![self.update_write(&key(tenant), &done)?];
             for (shard, counted) in tally {
                 let change = count(counted, now, newer.contains(shard));
                 let key = collection::count_key(tenant, hold.number, *shard);
@@ -229,6 +238,7 @@ impl Table {
             writes.extend(others.iter().cloned());
             let outcome = self.transact(writes).await?;
             if outcome == Outcome::Done {
+                self.release(tenant, upload).await?;
                 return Ok(true);
             }
             let known = newer.len();
@@ -243,6 +253,15 @@ impl Table {
         }
     }
 
+    async fn release(&self, tenant: &TenantId, upload: UploadId) -> Result<()> {
+        let release = Change::update("SET version = version + :one REMOVE held.#upload")
+            .when("attribute_exists(held.#upload)")
+            .name("#upload", upload.to_string())
+            .value(":one", item::number(1));
+        self.update(&key(tenant), &release).await?;
+        Ok(())
+    }
+
     /// Settles for an upload that a crash cut short, by the records that name it.
     pub async fn settle_abandoned(
         &self,
@@ -250,14 +269,20 @@ impl Table {
         upload: UploadId,
         hold: &Hold,
     ) -> Result<()> {
+        if hold.done {
+            return self.release(tenant, upload).await;
+        }
         let place = Place::new(tenant, hold.number, hold.generation);
+        let mut shards = stream::iter(place.shards())
+            .map(|shard| async move { (shard.number, self.count_made_by(&shard, upload).await) })
+            .buffer_unordered(usize::from(SHARDS));
         let mut tally = Tally::new();
         let mut last = hold.since;
-        for shard in place.shards() {
-            let made = self.count_made_by(&shard, upload).await?;
+        while let Some((shard, made)) = shards.next().await {
+            let made = made?;
             if let Some(at) = made.last_written {
                 last = last.max(at);
-                tally.insert(shard.number, made.tally);
+                tally.insert(shard, made.tally);
             }
         }
         self.settle(tenant, upload, hold, &tally, last).await?;

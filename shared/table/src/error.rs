@@ -26,7 +26,7 @@ pub enum Error {
 }
 
 /// Error codes that say "later".
-const PASSING: [&str; 8] = [
+const PASSING: [&str; 10] = [
     "ThrottlingException",
     "ThrottlingError",
     "ProvisionedThroughputExceededException",
@@ -35,6 +35,8 @@ const PASSING: [&str; 8] = [
     "InternalServerError",
     "TransactionInProgressException",
     "TransactionConflict",
+    "TransactionConflictException",
+    "ServiceUnavailable",
 ];
 
 impl Error {
@@ -53,7 +55,10 @@ where
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
         );
         let code = error.code().unwrap_or_default().to_owned();
-        if unanswered || Self::is_passing(&code) {
+        let broken = error
+            .raw_response()
+            .is_some_and(|response| response.status().is_server_error());
+        if unanswered || broken || Self::is_passing(&code) {
             Self::Unavailable(
                 error
                     .code()

@@ -60,6 +60,11 @@ pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+/// The value of one attribute.
+pub(crate) fn value(value: &impl Serialize) -> Result<AttributeValue> {
+    serde_dynamo::to_attribute_value(value).map_err(|error| Error::Refused(Box::new(error)))
+}
+
 /// Builds an item. A `None` is left out: serde would write it as a NULL, which `if_not_exists`
 /// takes for a value.
 pub(crate) fn build(key: &Key, body: &impl Serialize) -> Result<Item> {

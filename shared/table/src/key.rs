@@ -7,7 +7,6 @@
 //! A key and its hash item change in one transaction: no crash leaves a key without its hash, or
 //! a dead secret alive.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use model::id::{KeyId, TenantId};
 use model::key::{Key, KeyHash, KeyPatch, MAX_KEYS, Scope};
 use model::quickstart::Step;
@@ -169,9 +168,9 @@ impl Table {
     /// The keys of a tenant, newest first.
     pub async fn list_keys(&self, tenant: &TenantId) -> Result<Vec<Key>> {
         let mut keys = Vec::new();
-        self.query(&pk(tenant), "KEY#", |item| {
+        self.query(&pk(tenant), "KEY#", None, |item| {
             keys.push(item::read::<Body>(item)?.into_key().0);
-            Ok(true)
+            Ok(())
         })
         .await?;
         keys.sort_unstable_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
@@ -232,7 +231,7 @@ impl Table {
                 .name("#hash", "hash")
                 .value(":hash", item::text(old.as_str()))
                 .value(":new", item::text(new.as_str()))
-                .value(":scopes", scopes_value(&key.scopes)?);
+                .value(":scopes", item::value(&key.scopes)?);
             let writes = vec![
                 self.update_write(&key_of(tenant, id), &replace)?,
                 self.delete_write(&hash_key(&old), &Change::default())?,
@@ -270,7 +269,7 @@ impl Table {
             let mut writes = Vec::new();
             if let Some(scopes) = &patch.scopes {
                 key.scopes.clone_from(scopes);
-                let value = scopes_value(scopes)?;
+                let value = item::value(scopes)?;
                 set.push("scopes = :scopes");
                 change = change.value(":scopes", value.clone());
                 let found = Change::update("SET scopes = :scopes")
@@ -289,10 +288,6 @@ impl Table {
         }
         Err(restless())
     }
-}
-
-fn scopes_value(scopes: &[Scope]) -> Result<AttributeValue> {
-    serde_dynamo::to_attribute_value(scopes).map_err(|error| Error::Refused(Box::new(error)))
 }
 
 fn restless() -> Error {

@@ -38,8 +38,11 @@ pub mod summary;
 pub mod tenant;
 pub mod user;
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Config, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -81,6 +84,7 @@ impl Table {
         let config = aws_config::load_from_env().await;
         let config = aws_sdk_dynamodb::config::Builder::from(&config)
             .retry_config(retries())
+            .timeout_config(timeouts())
             .build();
         Self::new(Client::from_conf(config), name)
     }
@@ -133,6 +137,15 @@ pub fn local_config(endpoint: &str) -> aws_sdk_dynamodb::config::Builder {
         .endpoint_url(endpoint)
         .credentials_provider(Credentials::new("local", "local", None, None, "local"))
         .retry_config(retries())
+        .timeout_config(timeouts())
+}
+
+/// A call that hangs is given up, tried again, and in the end answered for.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(10))
+        .operation_timeout(Duration::from_secs(25))
+        .build()
 }
 
 fn retries() -> RetryConfig {

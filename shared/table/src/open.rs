@@ -40,7 +40,7 @@ impl Table {
         period: Period,
     ) -> Result<BTreeMap<u32, u64>> {
         let mut searches = BTreeMap::new();
-        self.query(&pk(tenant), &format!("{period}#"), |item| {
+        self.query(&pk(tenant), &format!("{period}#"), None, |item| {
             let Key { pk, sk } = Key::of(&item);
             let number = sk.split('#').nth(1).and_then(|number| number.parse().ok());
             let number: u32 = number.ok_or_else(|| Error::Corrupt {
@@ -49,7 +49,7 @@ impl Table {
                 reason: "no collection number in its key".to_owned(),
             })?;
             *searches.entry(number).or_default() += count(item)?;
-            Ok(true)
+            Ok(())
         })
         .await?;
         Ok(searches)

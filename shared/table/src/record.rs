@@ -7,17 +7,16 @@
 //!   exists; a changed row is an update on the version that was read
 //! - an index is built from [`Table::shard_records`]
 //!
-//! `collection_data` is kept as JSON text: it comes back with every digit and every empty value
-//! that came in, and costs one attribute.
+//! `collection_data` is kept as JSON text: it comes back as it was read, empty values included, and
+//! costs one attribute.
 
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementError, BatchStatementRequest, ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::BatchStatementRequest;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::id::{CollectionName, RecordId, RecordType, SHARDS, TenantId, UploadId};
+use model::json;
 use model::record::{Record, SourceType, Visibility};
 use model::time::{Moment, stored};
 use serde::{Deserialize, Serialize};
@@ -85,7 +84,7 @@ impl Place {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 struct Body {
     id: RecordId,
     record_type: RecordType,
@@ -113,36 +112,44 @@ fn text_of(data: &Map<String, Value>) -> Result<String> {
     serde_json::to_string(data).map_err(|error| Error::Refused(Box::new(error)))
 }
 
-fn to_item(place: &Place, record: &Record) -> Result<Item> {
-    let body = Body {
-        id: record.id,
-        record_type: record.record_type.clone(),
-        name: record.name.clone(),
-        description: record.description.clone(),
-        data: text_of(&record.data)?,
-        visibility: record.visibility,
-        born: record.visibility,
-        source_type: record.source_type,
-        source_name: record.source_name.clone(),
-        source_id: record.source_id.clone(),
-        created_at: record.created_at,
-        updated_at: record.updated_at,
-        version: record.version,
-        upload: record.upload,
-        row: record.row,
-        changed_by: None,
-    };
-    item::build(&place.key(record.id), &body)
+impl Body {
+    /// The item of a record as its upload makes it.
+    fn of(record: &Record) -> Result<Self> {
+        Ok(Self {
+            id: record.id,
+            record_type: record.record_type.clone(),
+            name: record.name.clone(),
+            description: record.description.clone(),
+            data: text_of(&record.data)?,
+            visibility: record.visibility,
+            born: record.visibility,
+            source_type: record.source_type,
+            source_name: record.source_name.clone(),
+            source_id: record.source_id.clone(),
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            version: record.version,
+            upload: record.upload,
+            row: record.row,
+            changed_by: None,
+        })
+    }
 }
 
 fn from_item(collection: &CollectionName, item: Item) -> Result<Record> {
     let key = Key::of(&item);
     let body: Body = item::read(item)?;
-    let data = serde_json::from_str(&body.data).map_err(|error| Error::Corrupt {
-        pk: key.pk,
-        sk: key.sk,
-        reason: error.to_string(),
-    })?;
+    // Not serde_json's own maps: they take some keys for private signs of other things.
+    let data = match json::parse(body.data.as_bytes()) {
+        Ok(Value::Object(data)) => data,
+        parsed => {
+            return Err(Error::Corrupt {
+                pk: key.pk,
+                sk: key.sk,
+                reason: parsed.map_or_else(|error| error.to_string(), |_| "no object".to_owned()),
+            });
+        }
+    };
     Ok(Record {
         id: body.id,
         collection: collection.clone(),
@@ -235,9 +242,9 @@ impl Table {
         shard: u8,
     ) -> Result<Vec<Record>> {
         let mut records = Vec::new();
-        self.query(&place.shard(shard).pk, "", |item| {
+        self.query(&place.shard(shard).pk, "", None, |item| {
             records.push(from_item(collection, item)?);
-            Ok(true)
+            Ok(())
         })
         .await?;
         Ok(records)
@@ -254,7 +261,8 @@ impl Table {
             updated_at: Moment,
         }
         let mut made = Made::default();
-        self.query(&shard.pk, "", |item| {
+        let projection = Some("pk, sk, upload, born, changed_by, updated_at");
+        self.query(&shard.pk, "", projection, |item| {
             let written: Written = item::read(item)?;
             if written.upload == upload {
                 made.tally.added += 1;
@@ -263,7 +271,7 @@ impl Table {
             if written.upload == upload || written.changed_by == Some(upload) {
                 made.last_written = made.last_written.max(Some(written.updated_at));
             }
-            Ok(true)
+            Ok(())
         })
         .await?;
         Ok(made)
@@ -351,55 +359,41 @@ impl Table {
             .set_statements(Some(statements))
             .send()
             .await?;
+        // One that fails does not keep the others from being told.
+        // One that fails does not keep the others from being told.
         let mut failure = Ok(());
+        let mut known = Vec::new();
         for (row, response) in open.iter().zip(answer.responses.unwrap_or_default()) {
-            let added = match response.error {
-                None => Ok(Some(Added::Yes)),
-                Some(error) => self.added_or_not(place, records[*row], error).await,
+            let Some(error) = response.error else {
+                rows[*row] = Some(Added::Yes);
+                continue;
             };
-            // One that fails does not keep the others from being told.
-            match added {
-                Ok(added) => rows[*row] = added,
-                Err(error) => failure = Err(error),
+            let code = error.code.as_ref().map_or("", |code| code.as_str());
+            if code == "DuplicateItem" {
+                known.push(*row);
+            } else if !Error::is_passing(code) {
+                let message = error.message.as_deref().unwrap_or_default();
+                failure = Err(Error::Refused(format!("{code}: {message}").into()));
+            }
+        }
+        if let Some(first) = known.first() {
+            let ids: Vec<RecordId> = known.iter().map(|row| records[*row].id).collect();
+            let collection = &records[*first].collection;
+            let mut existing = self.records(place, collection, &ids).await?;
+            for row in known {
+                // One that is gone again by now stays open: it may be added after all.
+                rows[row] = existing
+                    .remove(&records[row].id)
+                    .map(|existing| added_before(records[row], existing));
             }
         }
         failure
     }
 
-    /// Reads the error of one statement; `None` means later. A record that names this very row of
-    /// this upload was added by a call whose answer was lost, whatever became of it since.
-    async fn added_or_not(
-        &self,
-        place: &Place,
-        record: &Record,
-        error: BatchStatementError,
-    ) -> Result<Option<Added>> {
-        let code = error.code.as_ref().map_or("", |code| code.as_str());
-        if Error::is_passing(code) {
-            return Ok(None);
-        }
-        if code != "DuplicateItem" {
-            let message = error.message.as_deref().unwrap_or_default();
-            return Err(Error::Refused(format!("{code}: {message}").into()));
-        }
-        let item = match error.item {
-            Some(item) => Some(item),
-            None => self.get(&place.key(record.id)).await?,
-        };
-        // One that is gone again by now may be added after all.
-        let Some(item) = item else { return Ok(None) };
-        let existing = from_item(&record.collection, item)?;
-        Ok(Some(if is_own(&existing, record) {
-            Added::Yes
-        } else {
-            Added::Exists(Box::new(existing))
-        }))
-    }
-
     fn insert_statement(&self, place: &Place, record: &Record) -> Result<BatchStatementRequest> {
         let mut members = Vec::new();
         let mut parameters = Vec::new();
-        for (name, value) in to_item(place, record)? {
+        for (name, value) in item::build(&place.key(record.id), &Body::of(record)?)? {
             members.push(format!("'{name}': ?"));
             parameters.push(value);
         }
@@ -410,7 +404,6 @@ impl Table {
                 members.join(", ")
             ))
             .set_parameters(Some(parameters))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()?)
     }
 
@@ -439,7 +432,7 @@ impl Table {
             (":next", item::number(new.version)),
             (":seen", item::number(old.version)),
             (":by", item::text(by.to_string())),
-            (":visibility", visibility_text(new.visibility)),
+            (":visibility", item::value(&new.visibility)?),
         ];
         for (name, place, value) in [
             (
@@ -479,8 +472,13 @@ impl Table {
             }
             // The SDK repeats a call whose answer was lost, and the repetition meets its own work.
             let current = self.get(&key).await?.map(item::read::<Body>).transpose()?;
+            let mut made = Body::of(new)?;
+            made.changed_by = Some(by);
             return Ok(current.is_some_and(|current| {
-                current.version == new.version && current.changed_by == Some(by)
+                Body {
+                    born: made.born,
+                    ..current
+                } == made
             }));
         }
         let one = if new.visibility == Visibility::Public {
@@ -500,13 +498,12 @@ impl Table {
     }
 }
 
-fn visibility_text(visibility: Visibility) -> AttributeValue {
-    item::text(match visibility {
-        Visibility::Private => "private",
-        Visibility::Public => "public",
-    })
-}
-
-fn is_own(existing: &Record, record: &Record) -> bool {
-    existing.upload == record.upload && existing.row == record.row
+/// A record that names this very row of this upload was added by a call whose answer was lost,
+/// whatever became of it since.
+fn added_before(record: &Record, existing: Record) -> Added {
+    if existing.upload == record.upload && existing.row == record.row {
+        Added::Yes
+    } else {
+        Added::Exists(Box::new(existing))
+    }
 }

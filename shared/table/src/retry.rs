@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem, Update,
+    AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, TransactWriteItem, Update,
 };
 
 use crate::error::cancellation;
@@ -16,6 +17,10 @@ const ATTEMPTS: u32 = 10;
 
 /// The most keys that one BatchGetItem takes.
 pub(crate) const BATCH_GET: usize = 100;
+
+fn conflict() -> Error {
+    Error::Unavailable("transaction conflict".to_owned())
+}
 
 /// What a transaction came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -159,7 +164,7 @@ impl Table {
                 continue;
             }
             if passing {
-                return Err(Error::Unavailable("transaction conflict".to_owned()));
+                return Err(conflict());
             }
             let failed: Vec<bool> = reasons
                 .iter()
@@ -170,34 +175,38 @@ impl Table {
             }
             return Err(error.into());
         }
-        Err(Error::Unavailable("transaction conflict".to_owned()))
+        Err(conflict())
     }
 
-    /// Changes one item and returns it as it is then; `None` if the condition failed.
+    /// Changes one item and returns it as it is then; `None` if the condition failed. A meeting with
+    /// a transaction is tried again.
     pub(crate) async fn update(&self, key: &Key, change: &Change) -> Result<Option<Item>> {
-        let sent = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key.item()))
-            .set_update_expression(change.update.clone())
-            .set_condition_expression(change.condition.clone())
-            .set_expression_attribute_names(change.names())
-            .set_expression_attribute_values(change.values())
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
-            .send()
-            .await;
-        match sent {
-            Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default())),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(aws_sdk_dynamodb::operation::update_item::UpdateItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(None)
+        for attempt in 1.. {
+            let sent = self
+                .client
+                .update_item()
+                .table_name(&self.name)
+                .set_key(Some(key.item()))
+                .set_update_expression(change.update.clone())
+                .set_condition_expression(change.condition.clone())
+                .set_expression_attribute_names(change.names())
+                .set_expression_attribute_values(change.values())
+                .return_values(ReturnValue::AllNew)
+                .send()
+                .await;
+            let error = match sent {
+                Ok(answer) => return Ok(Some(answer.attributes.unwrap_or_default())),
+                Err(error) => error,
+            };
+            match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => return Ok(None),
+                Some(UpdateItemError::TransactionConflictException(_)) if attempt < ATTEMPTS => {
+                    back_off(attempt).await;
+                }
+                _ => return Err(error.into()),
             }
-            Err(error) => Err(error.into()),
         }
+        Err(conflict())
     }
 
     /// Puts an item where there is none, and says whether it did. A transaction, so that a call
@@ -261,13 +270,13 @@ impl Table {
         Ok(items)
     }
 
-    /// Reads the items of a partition whose sort key begins with `prefix`, page after page until
-    /// `each` returns false or none are left.
+    /// Reads the items of a partition whose sort key begins with `prefix`, page after page.
     pub(crate) async fn query(
         &self,
         pk: &str,
         prefix: &str,
-        mut each: impl FnMut(Item) -> Result<bool>,
+        projection: Option<&str>,
+        mut each: impl FnMut(Item) -> Result<()>,
     ) -> Result<()> {
         let mut start = None;
         loop {
@@ -276,6 +285,7 @@ impl Table {
                 .query()
                 .table_name(&self.name)
                 .consistent_read(true)
+                .set_projection_expression(projection.map(str::to_owned))
                 .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
                 .set_exclusive_start_key(start);
             request = if prefix.is_empty() {
@@ -287,9 +297,7 @@ impl Table {
             };
             let page = request.send().await?;
             for item in page.items.unwrap_or_default() {
-                if !each(item)? {
-                    return Ok(());
-                }
+                each(item)?;
             }
             start = page.last_evaluated_key;
             if start.is_none() {

@@ -65,11 +65,11 @@ impl Table {
     ) -> Result<Option<Counted>> {
         let own = key(tenant, period, 0);
         let mut elsewhere = 0;
-        self.query(&own.pk, &period_prefix(period), |item| {
+        self.query(&own.pk, &period_prefix(period), None, |item| {
             if Key::of(&item) != own {
                 elsewhere += count(item)?;
             }
-            Ok(true)
+            Ok(())
         })
         .await?;
         let left = cap.saturating_sub(elsewhere);

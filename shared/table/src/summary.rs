@@ -16,7 +16,7 @@ use crate::tenant::{Tenant, summary_pk};
 use crate::{Error, Result, Table, cap, collection, item, quickstart, search, tenant};
 
 /// What is known of a tenant.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Summary {
     /// The tenant itself.
     pub tenant: Option<Tenant>,
@@ -28,7 +28,9 @@ pub struct Summary {
     pub collections: Vec<(Collection, Counts)>,
     /// Collections that are reserved by an upload and not shown.
     pub reserved: Vec<Collection>,
-    /// The searches of the month that was asked for.
+    /// The month that was asked for.
+    pub period: Period,
+    /// The searches of that month.
     pub searches: u64,
 }
 
@@ -78,7 +80,7 @@ impl View {
     }
 }
 
-fn plan_of(found: Option<&Tenant>, tenant: &TenantId) -> Result<Plan> {
+pub(crate) fn plan_of(found: Option<&Tenant>, tenant: &TenantId) -> Result<Plan> {
     found.map(|tenant| tenant.plan).ok_or_else(|| {
         let key = tenant::key(tenant);
         Error::Corrupt {
@@ -92,10 +94,18 @@ fn plan_of(found: Option<&Tenant>, tenant: &TenantId) -> Result<Plan> {
 impl Table {
     /// Everything, with the searches of `period`.
     pub async fn summary(&self, tenant: &TenantId, period: Period) -> Result<Summary> {
-        let mut summary = Summary::default();
+        let mut summary = Summary {
+            tenant: None,
+            checklist: Checklist::default(),
+            caps: Caps::default(),
+            collections: Vec::new(),
+            reserved: Vec::new(),
+            period,
+            searches: 0,
+        };
         let mut sums: HashMap<u32, Sums> = HashMap::new();
         let searches = search::period_prefix(period);
-        self.query(&summary_pk(tenant), "", |item| {
+        self.query(&summary_pk(tenant), "", None, |item| {
             let sk = Key::of(&item).sk;
             if sk == tenant::SK {
                 summary.tenant = Some(item::read(item)?);
@@ -114,7 +124,7 @@ impl Table {
             } else if sk.starts_with(&searches) {
                 summary.searches += search::count(item)?;
             }
-            Ok(true)
+            Ok(())
         })
         .await?;
         for (collection, counts) in &mut summary.collections {

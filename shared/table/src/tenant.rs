@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Key, moment};
 use crate::retry::Change;
+use crate::summary::plan_of;
 use crate::{Result, Table, limit};
 
 /// A tenant.
@@ -38,6 +39,11 @@ impl Table {
     /// The tenant, or `None` before its first call.
     pub async fn find_tenant(&self, tenant: &TenantId) -> Result<Option<Tenant>> {
         self.get(&key(tenant)).await?.map(item::read).transpose()
+    }
+
+    /// The plan of a tenant that has called: a missing one is a fault of the table.
+    pub async fn plan(&self, tenant: &TenantId) -> Result<Plan> {
+        plan_of(self.find_tenant(tenant).await?.as_ref(), tenant)
     }
 
     /// Creates the tenant with `plan`, and says whether it did: it does nothing to one that exists.

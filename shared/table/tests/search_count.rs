@@ -164,7 +164,7 @@ async fn one_tenants_searches_are_not_anothers() {
 #[tokio::test]
 async fn a_throttled_count_is_tried_again_and_counted_once() {
     let (table, faults) = faulty().await;
-    faults.inject(UPDATE, Fault::Throttled, 2);
+    faults.inject("TransactWriteItems", Fault::Throttled, 2);
 
     assert!(count_capped(&table, 1).await.is_some());
 
@@ -175,7 +175,7 @@ async fn a_throttled_count_is_tried_again_and_counted_once() {
 #[tokio::test]
 async fn a_count_that_is_throttled_for_ever_is_given_up_and_counts_nothing() {
     let (table, faults) = faulty().await;
-    faults.inject(UPDATE, Fault::Throttled, 100);
+    faults.inject("TransactWriteItems", Fault::Throttled, 100);
 
     let counting = table.count_capped_search(&tenant(), period(), 50).await;
 
@@ -211,4 +211,14 @@ async fn a_return_whose_answer_was_lost_gives_back_no_more_than_one() {
     give_back(&table, first).await;
 
     assert!(counted(&table).await >= 1);
+}
+
+#[tokio::test]
+async fn a_count_that_meets_a_transaction_is_tried_again_and_counted_once() {
+    let (table, faults) = faulty().await;
+    faults.inject(UPDATE, Fault::Met, 3);
+
+    table.count_search(&tenant(), period()).await.unwrap();
+
+    assert_eq!(counted(&table).await, 1);
 }

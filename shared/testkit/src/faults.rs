@@ -23,6 +23,8 @@ pub enum Fault {
     Lost,
     /// It is a transaction that meets another one and is not done.
     Conflict,
+    /// It is a write of one item that meets a transaction and is not done.
+    Met,
 }
 
 /// The faults to come. Clones share them.
@@ -95,7 +97,10 @@ impl Intercept for Faults {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.push(operation.to_owned());
         let chosen = self.take(operation);
-        if matches!(chosen, Some(Fault::Throttled | Fault::Conflict)) {
+        if matches!(
+            chosen,
+            Some(Fault::Throttled | Fault::Conflict | Fault::Met)
+        ) {
             // The engine knows no such operation, so it does nothing.
             headers.insert(TARGET, "DynamoDB_20120810.Nothing");
         }
@@ -120,6 +125,10 @@ impl Intercept for Faults {
             Fault::Lost => (
                 500,
                 r#"{"__type":"x#InternalServerError","message":"lost"}"#,
+            ),
+            Fault::Met => (
+                400,
+                r#"{"__type":"x#TransactionConflictException","message":"met"}"#,
             ),
             Fault::Conflict => (
                 400,
