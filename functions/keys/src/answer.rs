@@ -1,7 +1,9 @@
 //! How keys look in answers.
 
-use api::Error;
+use api::{App, Error, Path};
 use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use model::id::KeyId;
@@ -72,8 +74,16 @@ impl IntoResponse for IssuedKey {
 }
 
 /// The key that a path names. A malformed id is as unknown as any other.
-pub(crate) fn key_id(text: &str) -> api::Result<KeyId> {
-    text.parse().map_err(|()| not_found())
+pub(crate) struct KeyPath(pub(crate) KeyId);
+
+impl FromRequestParts<App> for KeyPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let path = Path::<String>::from_request_parts(parts, app).await;
+        let id = path.ok().and_then(|Path(id)| id.parse().ok());
+        id.map(Self).ok_or_else(not_found)
+    }
 }
 
 pub(crate) fn not_found() -> Error {

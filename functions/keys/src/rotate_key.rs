@@ -1,18 +1,17 @@
 //! `POST /portal/keys/{key_id}/rotate`: a new secret under the same id, name, scopes and expiry;
 //! the old one is dead when this answers.
 
-use api::{App, Editor, Error, Path, Result};
+use api::{App, Editor, Error, Result};
 use axum::extract::State;
 use table::key::Rotated;
 
-use crate::answer::{IssuedKey, key_id, not_found};
+use crate::answer::{IssuedKey, KeyPath, not_found};
 
 pub(crate) async fn rotate_key(
     State(app): State<App>,
     Editor(caller): Editor,
-    Path(id): Path<String>,
+    KeyPath(id): KeyPath,
 ) -> Result<IssuedKey> {
-    let id = key_id(&id)?;
     let secret = app.ids.secret();
     let now = app.clock.now();
     match app

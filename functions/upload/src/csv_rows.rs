@@ -18,6 +18,9 @@ const SAMPLE: usize = 20;
 /// The most columns.
 const MAX_COLUMNS: usize = 1_000;
 
+/// The longest name of a column, in characters.
+const MAX_COLUMN_NAME: usize = 200;
+
 /// The largest field, in bytes.
 const MAX_FIELD: usize = 1024 * 1024;
 
@@ -163,6 +166,15 @@ fn header(text: &str, delimiter: u8) -> std::result::Result<(Vec<String>, usize)
                 format!("Column {} has no name in the header", index + 1),
             ));
         }
+        if column.chars().count() > MAX_COLUMN_NAME {
+            return Err(Fault::new(
+                "header_too_long",
+                format!(
+                    "The name of column {} has more than {MAX_COLUMN_NAME} characters",
+                    index + 1
+                ),
+            ));
+        }
         if columns[..index].contains(column) {
             return Err(Fault::new(
                 "header_duplicate",
@@ -260,8 +272,16 @@ mod tests {
 
     #[test]
     fn reading_goes_on_where_it_stopped() {
-        let text: String =
-            "name,n\n".to_owned() + &(0..10).map(|n| format!("r{n},{n}\n")).collect::<String>();
+        let lines: Vec<String> = (0..10).map(|n| format!("r{n},{n}")).collect();
+        let text = format!(
+            "name,n
+{}
+",
+            lines.join(
+                "
+"
+            )
+        );
         let rows = CsvRows::find(text.clone(), "name").unwrap();
         let mut cursor = Cursor::default();
         let mut read = Vec::new();
@@ -307,6 +327,10 @@ mod tests {
         assert_eq!(kind("name,a\nx,\"open\ny,1\n"), "quote_unclosed");
         assert_eq!(kind("name,a,a\nx,1,2\n"), "header_duplicate");
         assert_eq!(kind("name,,a\nx,1,2\n"), "header_blank");
+        assert_eq!(
+            kind(&format!("name,{}\nx,1\n", "y".repeat(201))),
+            "header_too_long"
+        );
         assert_eq!(kind("title\nx\n"), "missing");
         assert_eq!(
             kind(&format!(

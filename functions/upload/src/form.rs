@@ -51,7 +51,8 @@ impl Form {
         }
         let (first, rest) = not_empty(body).await?;
         let boundary = boundary(&parts.headers)?;
-        if !first.starts_with(b"-") {
+        // An empty line may stand in front of it.
+        if !first.trim_ascii_start().starts_with(b"-") {
             return Err(malformed_form("The form has to begin with its boundary"));
         }
         let stream = stream::iter([Ok(first)]).chain(rest);
@@ -68,7 +69,10 @@ impl Form {
                 return Err(malformed_form("The form has too many parts"));
             }
             match part.name().map(str::to_owned).as_deref() {
-                Some("file") => once(&mut file, "file", read_file(part, limit).await?)?,
+                Some("file") => {
+                    let expected = announced.unwrap_or_default().min(limit);
+                    once(&mut file, "file", read_file(part, limit, expected).await?)?;
+                }
                 Some("name_column") => {
                     once(
                         &mut name_column,
@@ -187,9 +191,10 @@ fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<()> {
     Ok(())
 }
 
-async fn read_file(mut part: Field<'_>, limit: u64) -> Result<File> {
+/// Reads a file of about `expected` bytes: room is made once, not twice over and over.
+async fn read_file(mut part: Field<'_>, limit: u64, expected: u64) -> Result<File> {
     let name = part.file_name().unwrap_or_default().to_owned();
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
     while let Some(chunk) = part
         .chunk()
         .await

@@ -1,15 +1,13 @@
 //! JSON and NDJSON: an array, an object with `records`, one object, or an object a line.
 //!
-//! Finding the rows checks the file's form without building its values; each row is parsed when
-//! it is read, so that a bad one is rejected alone.
-
-use std::ops::Range;
+//! Finding the rows checks the file's form without building its values or a list of them; each row
+//! is parsed when it is read, so that a bad one is rejected alone.
 
 use api::Result;
 use model::record::Draft;
 use model::{Fault, Faults, json};
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::form::field_fault;
@@ -18,7 +16,17 @@ use crate::rows::{Cursor, Row};
 #[derive(Debug)]
 pub(crate) struct JsonRows {
     text: String,
-    spans: Vec<Range<usize>>,
+    layout: Layout,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// A row a line.
+    Lines,
+    /// The items of an array, the first of which stands behind this byte.
+    Items(usize),
+    /// The whole file.
+    One,
 }
 
 #[derive(Deserialize)]
@@ -29,37 +37,59 @@ struct Envelope<'a> {
 
 impl JsonRows {
     pub(crate) fn find(text: String, ending: &str) -> Result<Self> {
-        let spans = if matches!(ending, "ndjson" | "jsonl") {
-            Ok(lines(&text))
+        let layout = if matches!(ending, "ndjson" | "jsonl") {
+            Ok(Layout::Lines)
         } else {
-            document(&text).or_else(|fault| {
-                // Lines of objects under another name: the first line is whole, the file is not.
-                let first = text.trim_start().lines().next().unwrap_or_default();
-                if fault.kind == "json_invalid"
-                    && first.starts_with('{')
-                    && serde_json::from_str::<&RawValue>(first).is_ok()
-                {
-                    Ok(lines(&text))
-                } else {
-                    Err(fault)
-                }
-            })
+            layout(&text)
         };
-        match spans {
-            Ok(spans) => Ok(Self { text, spans }),
+        match layout {
+            Ok(layout) => Ok(Self { text, layout }),
             Err(fault) => Err(field_fault("file", fault)),
         }
     }
 
     pub(crate) fn read(&self, cursor: &mut Cursor, most: usize) -> Vec<Row> {
-        let spans = self.spans.iter().skip(cursor.at).take(most);
-        let rows: Vec<Row> = spans
-            .zip(cursor.row + 1..)
-            .map(|(span, row)| (row, draft(&self.text[span.clone()])))
-            .collect();
-        cursor.at += rows.len();
-        cursor.row += rows.len() as u64;
+        let mut rows = Vec::new();
+        while rows.len() < most
+            && let Some(row) = self.next(&mut cursor.at)
+        {
+            cursor.row += 1;
+            rows.push((cursor.row, draft(row)));
+        }
         rows
+    }
+
+    /// The next row at or after byte `at`, which moves behind it.
+    fn next(&self, at: &mut usize) -> Option<&str> {
+        match self.layout {
+            Layout::Lines => loop {
+                let rest = self.text.get(*at..).filter(|rest| !rest.is_empty())?;
+                let line = rest.lines().next().unwrap_or_default();
+                let end = rest.find('\n').map_or(rest.len(), |end| end + 1);
+                *at += end;
+                let line = line.trim();
+                if !line.is_empty() {
+                    return Some(line);
+                }
+            },
+            Layout::Items(first) => {
+                *at = first.max(*at);
+                let rest = &self.text[*at..];
+                let item = rest.trim_start_matches([' ', '\t', '\r', '\n', ',']);
+                if item.starts_with(']') {
+                    return None;
+                }
+                let mut items = serde_json::Deserializer::from_str(item).into_iter::<&RawValue>();
+                let row = items.next()?.ok()?.get();
+                *at += rest.len() - item.len() + items.byte_offset();
+                Some(row)
+            }
+            Layout::One => {
+                let row = self.text.get(*at..)?.trim();
+                *at = self.text.len();
+                (!row.is_empty()).then_some(row)
+            }
+        }
     }
 }
 
@@ -72,6 +102,12 @@ fn draft(row: &str) -> std::result::Result<Draft, Faults> {
         };
         vec![Fault::new("json_invalid", message)]
     })?;
+    if json::loses_digits(row) {
+        return Err(vec![Fault::new(
+            "number_precision",
+            "A number has more digits than can be kept; write it as a string",
+        )]);
+    }
     Draft::parse(value)
 }
 
@@ -84,51 +120,45 @@ fn plain(error: &serde_json::Error) -> String {
         .to_owned()
 }
 
-/// Each line that is not blank.
-fn lines(text: &str) -> Vec<Range<usize>> {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(|line| span(text, line))
-        .collect()
-}
-
-/// Where `part`, a slice of `text`, stands in it.
-fn span(text: &str, part: &str) -> Range<usize> {
-    let start = part.as_ptr() as usize - text.as_ptr() as usize;
-    start..start + part.len()
-}
-
-fn document(text: &str) -> std::result::Result<Vec<Range<usize>>, Fault> {
+fn layout(text: &str) -> std::result::Result<Layout, Fault> {
+    let trimmed = text.trim();
     let invalid = |error: serde_json::Error| {
         Fault::new(
             "json_invalid",
             format!("The file is not valid JSON: {error}"),
         )
     };
-    let trimmed = text.trim();
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(trimmed) {
+        // Lines of objects under another name: the first line is whole, the file is not.
+        let first = trimmed.lines().next().unwrap_or_default();
+        let lines = first.starts_with('{') && serde_json::from_str::<IgnoredAny>(first).is_ok();
+        return if lines {
+            Ok(Layout::Lines)
+        } else {
+            Err(invalid(error))
+        };
+    }
     if trimmed.starts_with('[') {
-        return items(text, trimmed).map_err(invalid);
+        return Ok(Layout::Items(offset(text, trimmed) + 1));
     }
     if !trimmed.starts_with('{') {
-        // Tell broken JSON from a lone value.
-        serde_json::from_str::<Value>(trimmed).map_err(invalid)?;
         return Err(shape());
     }
-    let whole: &RawValue = serde_json::from_str(trimmed).map_err(invalid)?;
-    match serde_json::from_str::<Envelope>(trimmed) {
-        Ok(Envelope {
-            records: Some(records),
-        }) if records.get().starts_with('[') => items(text, records.get()).map_err(invalid),
-        Ok(Envelope { records: Some(_) }) => Err(shape()),
-        Ok(Envelope { records: None }) => Ok(vec![span(text, whole.get())]),
-        Err(error) => Err(invalid(error)),
+    match serde_json::from_str::<Envelope>(trimmed)
+        .map_err(invalid)?
+        .records
+    {
+        None => Ok(Layout::One),
+        Some(records) if records.get().starts_with('[') => {
+            Ok(Layout::Items(offset(text, records.get()) + 1))
+        }
+        Some(_) => Err(shape()),
     }
 }
 
-fn items(text: &str, list: &str) -> serde_json::Result<Vec<Range<usize>>> {
-    let items: Vec<&RawValue> = serde_json::from_str(list)?;
-    Ok(items.iter().map(|item| span(text, item.get())).collect())
+/// Where `part`, a slice of `text`, begins in it.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
 }
 
 fn shape() -> Fault {

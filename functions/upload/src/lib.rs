@@ -1,7 +1,7 @@
 //! Upload: a file in, records out.
 //!
-//! As data flows: [`form`] takes the file out of the request, [`text`] makes it text, [`rows`]
-//! finds the rows in it, [`ingest`] writes them, [`answer`] tells what became of them.
+//! As data flows: `form` takes the file out of the request, `text` makes it text, `rows`
+//! finds the rows in it, `ingest` writes them, `answer` tells what became of them.
 
 mod answer;
 mod csv_rows;

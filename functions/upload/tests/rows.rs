@@ -652,3 +652,32 @@ async fn nested_data_is_merged_into_the_record() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_key_that_a_library_takes_for_its_own_is_a_key_like_any_other() {
+    let app = TestApp::new(upload::router()).await;
+    let client = app.tenant(Plan::Free).await;
+    let private = "$serde_json::private::RawValue";
+    let file = format!(r#"[{{"name": "x", "a": {{"{private}": "["}}, "{private}": "1"}}]"#);
+
+    let answer = post_file(&client, "a.json", file).await;
+
+    assert_eq!(taken(&answer), [1, 1, 0, 0]);
+    let records = recounted(&app, &client.tenant).await;
+    let expected = json!({"a": {private: "["}, private: "1"});
+    assert_eq!(Value::Object(records[0].data.clone()), expected);
+}
+
+#[tokio::test]
+async fn a_number_that_would_lose_digits_rejects_its_row() {
+    let app = TestApp::new(upload::router()).await;
+    let client = app.tenant(Plan::Free).await;
+    let file = r#"[{"name": "x", "a": 12345678901234567890123}, {"name": "y", "a": 18446744073709551615}]"#;
+
+    let answer = post_file(&client, "a.json", file).await;
+
+    assert_eq!(taken(&answer), [2, 1, 1, 0]);
+    assert_eq!(answer.json()["errors"][0]["error_type"], "number_precision");
+    let records = recounted(&app, &client.tenant).await;
+    assert_eq!(records[0].data["a"], json!(u64::MAX));
+}

@@ -79,10 +79,10 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     // The engine began with this process, so no upload of before can still be writing.
     let app = App::new(table, config, Clock::System, Some(now));
     let router = api::serve(routes(), &app);
-    if args.demo {
-        if let Err(error) = demo::load(&router, &token).await {
-            tracing::warn!("{error:#}");
-        }
+    if args.demo
+        && let Err(error) = demo::load(&router, &token).await
+    {
+        tracing::warn!("{error:#}");
     }
     let (stop, mut stopped) = watch::channel(false);
     tokio::spawn(signals(stop)?);

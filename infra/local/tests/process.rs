@@ -197,10 +197,18 @@ fn everything_survives_a_restart() {
 #[test]
 fn a_kill_in_the_middle_of_an_upload_leaves_no_trace_that_counts_wrong() {
     let folder = TempDir::new().unwrap();
-    let csv: String = "name,text,source_id\n".to_owned()
-        + &(0..4_000)
-            .map(|n| format!("Thing {n},text {n},{n}\n"))
-            .collect::<String>();
+    let rows: Vec<String> = (0..4_000)
+        .map(|n| format!("Thing {n},text {n},{n}"))
+        .collect();
+    let csv = format!(
+        "name,text,source_id
+{}
+",
+        rows.join(
+            "
+"
+        )
+    );
     let mut cut_short = 0;
     for round in 0..6 {
         let server = Server::start(folder.path());
@@ -252,10 +260,16 @@ fn a_kill_in_the_middle_of_an_upload_leaves_no_trace_that_counts_wrong() {
 fn a_signal_lets_a_running_upload_end() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(folder.path());
-    let csv: String = "name,text\n".to_owned()
-        + &(0..3_000)
-            .map(|n| format!("Thing {n},t\n"))
-            .collect::<String>();
+    let rows: Vec<String> = (0..3_000).map(|n| format!("Thing {n},t")).collect();
+    let csv = format!(
+        "name,text
+{}
+",
+        rows.join(
+            "
+"
+        )
+    );
     let (api, token) = (server.api.clone(), server.token.clone());
     let uploading = thread::spawn(move || upload(&api, &token, "things", &csv));
     thread::sleep(Duration::from_millis(150));

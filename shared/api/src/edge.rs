@@ -114,7 +114,8 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
             status = response.status().as_u16(),
             duration_ms = crate::millis(started.elapsed()),
             tenant = tenant.as_ref().map(tracing::field::display),
-            user = user.as_ref().map(tracing::field::display),
+            // An issuer may put anything into a user id, also what looks like another line.
+            user = user.as_ref().map(|user| tracing::field::display(user.as_str().escape_debug())),
             "answered"
         );
         response

@@ -117,6 +117,51 @@ fn whole(number: &Number) -> Option<i64> {
     (double.fract() == 0.0 && double.abs() <= EXACT).then_some(double as i64)
 }
 
+/// The most significant digits that say no more than a double does.
+const DOUBLE_DIGITS: usize = 17;
+
+/// Whether a number in `text`, which is valid JSON, has more digits than a double or a 64-bit integer
+/// keeps: parsing it would lose some of them without a word.
+#[must_use]
+pub fn loses_digits(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at = string_end(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let is_part = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let length = bytes[at..].iter().take_while(is_part).count();
+                if too_precise(&text[at..at + length]) {
+                    return true;
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+/// The byte after the string that begins at `start`.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while at < bytes.len() && bytes[at] != b'"' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at + 1
+}
+
+fn too_precise(number: &str) -> bool {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+    let zeros = |digits: &mut dyn Iterator<Item = &u8>| digits.take_while(|d| **d == b'0').count();
+    let outer = zeros(&mut digits.iter()) + zeros(&mut digits.iter().rev());
+    digits.len().saturating_sub(outer) > DOUBLE_DIGITS
+        && number.parse::<i64>().is_err()
+        && number.parse::<u64>().is_err()
+}
+
 /// Writes `value` into a hash in one form: object keys sorted, every part tagged and its length
 /// written in front, so that no two values share a form.
 pub fn digest(value: &Value, write: &mut impl FnMut(&[u8])) {
@@ -199,6 +244,28 @@ mod tests {
         let mut value = json!([12.0, 12.5, -3.0, {"a": -0.0}, 7]);
         normalise(&mut value);
         assert_eq!(value.to_string(), r#"[12,12.5,-3,{"a":0},7]"#);
+    }
+
+    #[test]
+    fn a_number_that_would_lose_digits_is_found() {
+        for kept in [
+            "[18446744073709551615, -9223372036854775808, 0.1, 1.7976931348623157e308]",
+            "[100000000000000000000, 0.00000000000000000000001, -0, 12.50]",
+            r#"{"12345678901234567890123": "12345678901234567890123 \" 1"}"#,
+            r#"["\\", 1]"#,
+            "[\"\u{e9}\", 1]",
+        ] {
+            assert!(!loses_digits(kept), "{kept}");
+        }
+        for lost in [
+            "18446744073709551616",
+            "[1, -9223372036854775809]",
+            r#"{"a\\": [123456789.123456789123]}"#,
+            "0.1000000000000000055511151231257827",
+            "123456789012345678901234567890e-5",
+        ] {
+            assert!(loses_digits(lost), "{lost}");
+        }
     }
 
     #[test]

@@ -101,6 +101,10 @@ fn operands(value: &Value) -> Result<Vec<Operand>, Fault> {
 
 fn operand(value: &Value) -> Result<Operand, Fault> {
     match value {
+        Value::String(text) if text.matches(',').count() >= MAX_VALUES => Err(Fault::new(
+            "too_long",
+            format!("A string should have at most {MAX_VALUES} parts between commas"),
+        )),
         Value::String(text) => Ok(Operand::Text(text.clone())),
         Value::Number(number) => Ok(Operand::Number(number.clone())),
         Value::Bool(value) => Ok(Operand::Bool(*value)),

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::analysis::{self, Fields, Paths};
 use crate::class::{Class, classify};
 use crate::query::{self, Scaled};
-use crate::rank::{self, Ranking, SCORE_UNIT};
+use crate::rank::{self, ByScore, Ranking, SCORE_UNIT};
 use crate::request::{Direction, Request, Sort};
 
 /// What one writer may hold in memory before it makes a segment.
@@ -222,6 +222,7 @@ impl Run<'_> {
             Scaled {
                 query,
                 ceiling: 1.0,
+                identifier: true,
             },
             &self.ranking(),
         )?;
@@ -266,11 +267,12 @@ impl Run<'_> {
     }
 
     fn run(&self, scaled: Scaled, ranking: &Ranking) -> Result<Found, Error> {
+        let score = ByScore::of(&scaled);
         let query = query::under(scaled.query, self.conditions);
         let (ranked, total) = rank::run(
             self.searcher,
             query.as_ref(),
-            scaled.ceiling,
+            score,
             ranking,
             self.paths,
             (self.request.limit, self.request.offset),

@@ -17,10 +17,13 @@ pub(crate) const IDENTIFIED: f32 = 1e6;
 /// The most that one word of weight one can score, by BM25 with its usual k1 of 1.2.
 const BM25_CEILING: f32 = 2.2;
 
-/// A query and the highest score that it can give.
+/// A query and the scale of its scores.
 pub(crate) struct Scaled {
     pub query: Box<dyn Query>,
+    /// The most that its words can score.
     pub ceiling: f32,
+    /// Whether it asks for an identifier alone.
+    pub identifier: bool,
 }
 
 /// What matches by identifier, exactly.
@@ -38,6 +41,7 @@ pub(crate) fn everything() -> Scaled {
     Scaled {
         query: Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0)),
         ceiling: 1.0,
+        identifier: false,
     }
 }
 
@@ -71,6 +75,7 @@ pub(crate) fn words(
     Ok(Some(Scaled {
         query: Box::new(BooleanQuery::new(clauses)),
         ceiling,
+        identifier: false,
     }))
 }
 

@@ -9,12 +9,15 @@ use tantivy::{DocAddress, DocId, Order, Score, Searcher, SegmentReader};
 use crate::analysis::{
     CREATED, ID_HIGH, ID_LOW, KIND_FOLDED, NAME_FOLDED, NUMBERS, Paths, STRINGS, UPDATED,
 };
-use crate::query::IDENTIFIED;
+use crate::query::{IDENTIFIED, Scaled};
 use crate::request::{Direction, Sort};
 
 /// Scores are kept in millionths, so that two that look the same are the same.
 pub(crate) const SCORE_UNIT: u32 = 1_000_000;
-/// The best score of a hit that is not an identifier.
+/// The score of a hit by identifier where the query did not look like one: above all words, and
+/// below what was asked for by its identifier.
+const NAMED_BY_THE_WAY: u32 = 995_000;
+/// The best score of a hit by words.
 const BEST_WORDS: f32 = 990_000.0;
 
 /// A hit: the two halves of its id, and its score in [`SCORE_UNIT`]s.
@@ -32,13 +35,12 @@ pub(crate) enum Ranking<'a> {
 pub(crate) fn run(
     searcher: &Searcher,
     query: &dyn Query,
-    ceiling: f32,
+    score: ByScore,
     order: &Ranking,
     paths: &Paths,
     (limit, offset): (u32, u32),
 ) -> tantivy::Result<(Vec<Ranked>, usize)> {
     let top = TopDocs::with_limit(limit as usize).and_offset(offset as usize);
-    let score = ByScore { ceiling };
     let sort = match order {
         Ranking::Relevance => {
             let (hits, total) = searcher.search(query, &(top.order_by((score, ById)), Count))?;
@@ -106,8 +108,24 @@ fn three<K: Send + 'static>(
 
 /// By score, best first: the share of the most that the query can give, identifiers on top.
 #[derive(Debug, Clone, Copy)]
-struct ByScore {
+pub(crate) struct ByScore {
     ceiling: f32,
+    /// What a hit by identifier scores.
+    identified: u32,
+}
+
+impl ByScore {
+    /// The scale of a query's scores.
+    pub(crate) fn of(scaled: &Scaled) -> Self {
+        Self {
+            ceiling: scaled.ceiling,
+            identified: if scaled.identifier {
+                SCORE_UNIT
+            } else {
+                NAMED_BY_THE_WAY
+            },
+        }
+    }
 }
 
 impl SortKeyComputer for ByScore {
@@ -136,7 +154,7 @@ impl SegmentSortKeyComputer for ByScore {
     )]
     fn segment_sort_key(&mut self, _: DocId, score: Score) -> u32 {
         if score >= IDENTIFIED {
-            return SCORE_UNIT;
+            return self.identified;
         }
         (score / self.ceiling * BEST_WORDS).clamp(0.0, BEST_WORDS) as u32
     }

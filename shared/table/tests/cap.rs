@@ -305,7 +305,7 @@ async fn every_new_collection_has_a_number_of_its_own() {
         .into_iter()
         .map(|reserved| held(reserved).0.number)
         .collect();
-    assert_eq!(numbers, BTreeSet::from_iter(1..=10));
+    assert_eq!(numbers, (1..=10).collect::<BTreeSet<_>>());
     assert_eq!(summary(&table).await.collections.len(), 10);
 }
 

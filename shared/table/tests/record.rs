@@ -173,8 +173,7 @@ fn changed(old: &Record, name: &str) -> Record {
 
 async fn add_until(table: &Table, records: &[Record], deadline: Instant) -> Additions {
     let records: Vec<&Record> = records.iter().collect();
-    let added = table.add_records(&place(), &records, deadline).await;
-    added
+    table.add_records(&place(), &records, deadline).await
 }
 
 async fn add(table: &Table, records: &[Record]) -> Additions {
