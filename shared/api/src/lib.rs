@@ -1,9 +1,9 @@
 //! The HTTP edge: what every endpoint shares.
 //!
-//! A family is a `Router<App>` of handlers; [`serve`] puts it under `/api/v1` behind the layers of
-//! every request, and [`run`] makes it a Lambda. Handlers name what they need: [`Caller`],
-//! [`Editor`] or [`Searcher`] for who is calling, [`Body`], [`Params`] and [`Path`] for what they say, [`App`]
-//! for everything else.
+//! A family is a `Router<App>` of handlers; [`serve()`] puts it under `/api/v1` behind the layers of
+//! every request, and [`run()`] makes it a Lambda. Handlers name what they need: [`Caller`],
+//! [`Editor`] or [`Searcher`] for who is calling, [`Body`], [`Params`] and [`Path`] for what they
+//! say, [`App`] for everything else.
 
 mod app;
 mod body;
@@ -35,5 +35,5 @@ pub fn millis(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// A family's routes, before [`serve`].
+/// A family's routes, before [`serve()`].
 pub type Router = axum::Router<App>;
