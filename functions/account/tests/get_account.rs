@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use model::id::TenantId;
 use model::plan::Plan;
 use serde_json::json;
-use testkit::{Client, Fault, NOW, SECRET, TestApp};
+use testkit::{Client, Fault, NOW, SECRET, TestApp, assert_unauthorized, assert_unavailable};
 
 const ACCOUNT: &str = "/portal/account";
 
@@ -203,9 +203,7 @@ async fn a_stranger_may_not_read() {
 
     let answer = app.stranger().get(ACCOUNT).await;
 
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
+    assert_unauthorized(&answer);
 }
 
 #[tokio::test]
@@ -288,12 +286,7 @@ async fn a_call_that_is_throttled_for_ever_is_a_503() {
 
     let answer = client.get(ACCOUNT).await;
 
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Service temporarily unavailable"})
-    );
-    assert!(answer.header("retry-after").unwrap().parse::<u32>().is_ok());
+    assert_unavailable(&answer);
 
     app.faults.clear();
     assert_eq!(client.get(ACCOUNT).await.status, StatusCode::OK);

@@ -5,42 +5,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use model::id::{TenantId, UploadId};
+use model::id::TenantId;
 use model::period::Period;
 use model::plan::Plan;
-use model::time::Moment;
 use serde_json::{Value, json};
-use table::cap::{Hold, Request, Reserved, ShardTally, Tally};
-use testkit::{Client, Fault, TABLE, TestApp};
-
-/// Reserves room for records, as an upload does before it writes them.
-async fn reserve(
-    app: &TestApp,
-    tenant: &TenantId,
-    collection: &str,
-    rows: u64,
-) -> (UploadId, Hold) {
-    let now = app.app.clock.now();
-    let summary = app.app.summary(tenant).await.expect("a summary");
-    let plan = summary.plan(tenant).expect("a plan");
-    let upload = app.app.ids.upload(now);
-    let request = Request {
-        upload,
-        collection: &collection.parse().expect("a name"),
-        record_type: &"product".parse().expect("a record type"),
-        rows,
-        since: now,
-        until: now + TimeDelta::minutes(15),
-    };
-    let table = &app.app.table;
-    let reserved = table
-        .reserve(tenant, &summary, plan.limits(), &request)
-        .await;
-    match reserved.expect("an outcome") {
-        Reserved::Yes(_, hold) => (upload, hold),
-        refused => panic!("refused: {refused:?}"),
-    }
-}
+use table::cap::{ShardTally, Tally};
+use testkit::{Client, Fault, TestApp, assert_unauthorized, assert_unavailable};
 
 /// Counts new records in two shards of a collection, as an upload does, and returns the
 /// collection's number.
@@ -51,13 +21,11 @@ async fn add_records(
     shards: [ShardTally; 2],
 ) -> u32 {
     let rows: u64 = shards.iter().map(|shard| shard.added).sum();
-    let (upload, hold) = reserve(app, tenant, collection, rows).await;
+    let upload = app.reserve(tenant, (collection, "product"), rows).await;
     let [first, last] = shards;
     let tally = Tally::from([(0, first), (15, last)]);
-    let now = app.app.clock.now();
-    let settled = app.app.table.settle(tenant, upload, &hold, &tally, now);
-    assert!(settled.await.expect("an outcome"));
-    hold.number
+    upload.settle(&tally).await;
+    upload.hold.number
 }
 
 /// So many records in one shard, so many of them public.
@@ -75,25 +43,6 @@ async fn search_openly(app: &TestApp, tenant: &TenantId, number: u32, count: usi
     }
 }
 
-/// Puts an item beside the tenant's others.
-async fn plant(
-    app: &TestApp,
-    tenant: &TenantId,
-    sk: &str,
-    attributes: [(&str, AttributeValue); 4],
-) {
-    let config = table::local_config(&app.endpoint).build();
-    let put = aws_sdk_dynamodb::Client::from_conf(config)
-        .put_item()
-        .table_name(TABLE)
-        .item("pk", AttributeValue::S(format!("TENANT#{tenant}#SUMMARY")))
-        .item("sk", AttributeValue::S(sk.to_owned()));
-    let put = attributes
-        .into_iter()
-        .fold(put, |put, (name, value)| put.item(name, value));
-    put.send().await.expect("an item");
-}
-
 /// Leaves a live collection called `empty`, with number 1, that counts nothing.
 async fn plant_empty_collection(app: &TestApp, tenant: &TenantId) {
     let attributes = [
@@ -102,13 +51,7 @@ async fn plant_empty_collection(app: &TestApp, tenant: &TenantId) {
         ("generation", AttributeValue::N("1".to_owned())),
         ("live", AttributeValue::Bool(true)),
     ];
-    plant(app, tenant, "COLL#empty", attributes).await;
-}
-
-/// Moves the clock to a moment.
-fn travel(app: &TestApp, to: &str) {
-    let to: Moment = to.parse().expect("a moment");
-    app.advance(to - app.app.clock.now());
+    app.plant(tenant, "COLL#empty", attributes).await;
 }
 
 async fn analytics(client: &Client<'_>) -> Value {
@@ -243,7 +186,8 @@ async fn a_collection_that_was_emptied_has_no_last_update_either() {
         ("pending", AttributeValue::N("0".to_owned())),
         ("last_updated", AttributeValue::S(then)),
     ];
-    plant(&app, &client.tenant, "COUNT#0000000001#00", counts).await;
+    app.plant(&client.tenant, "COUNT#0000000001#00", counts)
+        .await;
     let row = &analytics(&client).await["collections"][0];
     assert_eq!(row["record_count"], json!(0));
     assert_eq!(row["last_updated"], json!(null));
@@ -253,7 +197,8 @@ async fn a_collection_that_was_emptied_has_no_last_update_either() {
 async fn a_collection_that_an_upload_has_only_reserved_has_no_row() {
     let app = TestApp::new(analytics::router()).await;
     let client = app.tenant(Plan::Free).await;
-    reserve(&app, &client.tenant, "manufacturing", 1).await;
+    app.reserve(&client.tenant, ("manufacturing", "product"), 1)
+        .await;
     assert_eq!(analytics(&client).await["collections"], json!([]));
 }
 
@@ -287,7 +232,7 @@ async fn open_searches_are_counted_by_the_month_in_utc() {
     let one = [shard(1, 1), shard(0, 0)];
     let number = add_records(&app, &tenant, "manufacturing", one).await;
     search_openly(&app, &tenant, number, 2).await;
-    travel(&app, "2026-03-31T23:59:59.999Z");
+    app.travel("2026-03-31T23:59:59.999Z");
     search_openly(&app, &tenant, number, 1).await;
 
     let client = app.client(tenant.as_str(), Role::Member);
@@ -350,21 +295,14 @@ async fn a_viewer_may_read() {
 async fn a_stranger_may_not() {
     let app = TestApp::new(analytics::router()).await;
     let answer = app.stranger().get("/portal/analytics").await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
+    assert_unauthorized(&answer);
 }
 
 #[tokio::test]
 async fn analytics_are_only_read() {
     let app = TestApp::new(analytics::router()).await;
     let client = app.tenant(Plan::Free).await;
-    for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-        let answer = client.call(method, "/portal/analytics", None).await;
-        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(answer.header("allow"), Some("GET,HEAD"));
-        assert_eq!(answer.json(), json!({"detail": "Method not allowed"}));
-    }
+    client.assert_only_read("/portal/analytics").await;
 }
 
 #[tokio::test]
@@ -373,12 +311,7 @@ async fn a_table_that_throttles_for_ever_is_a_503() {
     let client = app.tenant(Plan::Free).await;
     app.faults.inject("Query", Fault::Throttled, 100);
     let answer = client.get("/portal/analytics").await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.header("retry-after"), Some("5"));
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Service temporarily unavailable"})
-    );
+    assert_unavailable(&answer);
     app.faults.clear();
     assert_eq!(analytics(&client).await["collections"], json!([]));
 }

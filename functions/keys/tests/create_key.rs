@@ -1,20 +1,24 @@
 //! `POST /portal/keys`: what is issued, what is refused, and that a refusal leaves nothing behind.
 
-use std::collections::{BTreeMap, HashSet};
+mod common;
+mod secrets;
+
+use std::collections::HashSet;
 
 use auth::Role;
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use chrono::TimeDelta;
+use common::{KEYS, create, hash, list, secret};
 use futures_util::future::join_all;
 use model::id::KeyId;
 use model::plan::Plan;
 use model::quickstart::Step;
+use secrets::assert_secret;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use testkit::{Answer, Client, Fault, NOW, TABLE, TestApp, assert_faults};
-
-const KEYS: &str = "/portal/keys";
+use testkit::{
+    Answer, Client, Fault, NOW, TestApp, assert_faults, assert_unauthorized, assert_unavailable,
+};
 
 fn draft() -> Value {
     json!({"name": "production-key", "scopes": ["search", "upload"]})
@@ -34,59 +38,14 @@ fn without(field: &str) -> Value {
     body
 }
 
-async fn create(client: &Client<'_>, body: Value) -> Value {
-    let answer = client.post(KEYS, body).await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-    answer.json()
-}
-
 async fn listed(client: &Client<'_>) -> Vec<Value> {
-    let answer = client.get(KEYS).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    answer.json()["keys"].as_array().expect("a list").clone()
-}
-
-fn secret(key: &Value) -> &str {
-    key["key"].as_str().expect("a secret")
-}
-
-fn hash(key: &Value) -> String {
-    hex::encode(Sha256::digest(secret(key)))
-}
-
-/// Every item of the table as text, in one order.
-async fn dump(app: &TestApp) -> String {
-    let config = table::local_config(&app.endpoint).build();
-    let scanned = aws_sdk_dynamodb::Client::from_conf(config)
-        .scan()
-        .table_name(TABLE)
-        .consistent_read(true)
-        .send()
-        .await
-        .expect("a scan");
-    assert!(scanned.last_evaluated_key().is_none(), "a longer table");
-    let mut items: Vec<String> = scanned
-        .items()
-        .iter()
-        .map(|item| format!("{:?}", item.iter().collect::<BTreeMap<_, _>>()))
-        .collect();
-    items.sort();
-    items.join("\n")
+    let list = list(client).await;
+    list["keys"].as_array().expect("a list").clone()
 }
 
 /// How many secrets the table takes for live.
 async fn live(app: &TestApp) -> usize {
-    dump(app).await.matches("KEYHASH#").count()
-}
-
-/// Checks that a secret is its prefix, 56 random hex digits and their CRC-32 in 8 more.
-#[track_caller]
-fn assert_secret(secret: &str) {
-    let digits = secret.strip_prefix("sk_live_").expect("the prefix");
-    let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    assert!(digits.len() == 64 && digits.bytes().all(lower_hex));
-    let (random, check) = digits.split_at(56);
-    assert_eq!(check, format!("{:08x}", crc32fast::hash(random.as_bytes())));
+    app.dump().await.matches("KEYHASH#").count()
 }
 
 /// Sends bodies, each wrong in one place, and checks that nothing comes of them.
@@ -94,13 +53,13 @@ async fn assert_refused(cases: Vec<(Value, &str, &str)>) {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
     assert!(listed(&client).await.is_empty());
-    let before = dump(&app).await;
+    let before = app.dump().await;
     for (body, place, kind) in cases {
         let answer = client.post(KEYS, body).await;
         let place: Vec<&str> = place.split('.').collect();
         assert_faults(&answer, &[(place.as_slice(), kind)]);
     }
-    assert_eq!(dump(&app).await, before);
+    assert_eq!(app.dump().await, before);
 }
 
 async fn post_raw(
@@ -151,7 +110,7 @@ async fn the_secret_is_shown_once_and_only_its_hash_is_kept() {
 
     let key = create(&client, draft()).await;
 
-    let stored = dump(&app).await;
+    let stored = app.dump().await;
     assert!(!stored.contains(secret(&key)));
     assert!(!stored.contains("sk_live_"));
     assert!(stored.contains(&format!("KEYHASH#{}", hash(&key))));
@@ -493,7 +452,7 @@ async fn fields_that_the_caller_may_not_set_are_ignored() {
             "expires_at": null,
         })]
     );
-    let stored = dump(&app).await;
+    let stored = app.dump().await;
     for planted in [chosen, "chosen-by-the-caller", "2001-01-01"] {
         assert!(!stored.contains(planted), "{planted}");
     }
@@ -539,10 +498,8 @@ async fn a_stranger_may_not_create_and_leaves_no_trace() {
 
     let answer = app.stranger().post(KEYS, draft()).await;
 
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
-    assert_eq!(dump(&app).await, "");
+    assert_unauthorized(&answer);
+    assert_eq!(app.dump().await, "");
 }
 
 #[tokio::test]
@@ -656,7 +613,7 @@ async fn a_throttled_creation_is_tried_again() {
     let key = create(&client, draft()).await;
 
     assert_eq!(listed(&client).await.len(), 1);
-    assert!(dump(&app).await.contains(&hash(&key)));
+    assert!(app.dump().await.contains(&hash(&key)));
 }
 
 #[tokio::test]
@@ -664,21 +621,15 @@ async fn a_creation_that_is_throttled_for_ever_is_a_503_and_leaves_nothing() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
     assert!(listed(&client).await.is_empty());
-    let before = dump(&app).await;
+    let before = app.dump().await;
     app.faults
         .inject("TransactWriteItems", Fault::Throttled, 100);
 
     let answer = client.post(KEYS, draft()).await;
 
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Service temporarily unavailable"})
-    );
-    let wait = answer.header("retry-after").unwrap().parse::<u32>();
-    assert!(wait.is_ok_and(|seconds| seconds > 0));
+    assert_unavailable(&answer);
     assert_eq!(answer.header("cache-control"), None);
-    assert_eq!(dump(&app).await, before);
+    assert_eq!(app.dump().await, before);
     app.faults.clear();
     create(&client, draft()).await;
 }
@@ -706,7 +657,7 @@ async fn a_creation_whose_reply_was_lost_is_answered_as_made_and_made_once() {
     assert_eq!(listed(&client).await.len(), 1);
     assert_eq!(live(&app).await, 1);
     assert!(
-        dump(&app)
+        app.dump()
             .await
             .contains(&format!("KEYHASH#{}", hash(&key)))
     );

@@ -1,21 +1,15 @@
 //! `GET /portal/keys`: which keys are shown, in which order, and what of them.
 
+mod common;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
+use common::{KEYS, create, hash, list, secret};
 use futures_util::future::join_all;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use testkit::{Client, Fault, TABLE, TestApp};
-
-const KEYS: &str = "/portal/keys";
-
-async fn create(client: &Client<'_>, body: Value) -> Value {
-    let answer = client.post(KEYS, body).await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-    answer.json()
-}
+use testkit::{Client, Fault, TABLE, TestApp, assert_unauthorized, assert_unavailable, dynamodb};
 
 async fn named(client: &Client<'_>, name: &str) -> Value {
     create(client, json!({"name": name, "scopes": ["search"]})).await
@@ -23,10 +17,8 @@ async fn named(client: &Client<'_>, name: &str) -> Value {
 
 /// The names in the list, in its order.
 async fn names(client: &Client<'_>) -> Vec<Value> {
-    let answer = client.get(KEYS).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    let body = answer.json();
-    let keys = body["keys"].as_array().expect("a list");
+    let list = list(client).await;
+    let keys = list["keys"].as_array().expect("a list");
     keys.iter().map(|key| key["name"].clone()).collect()
 }
 
@@ -89,10 +81,9 @@ async fn neither_a_secret_nor_its_hash_is_ever_listed() {
 
     let list = client.get(KEYS).await.text;
 
-    let secret = key["key"].as_str().unwrap();
-    assert!(!list.contains(secret));
+    assert!(!list.contains(secret(&key)));
     assert!(!list.contains("sk_live_"));
-    assert!(!list.contains(&hex::encode(Sha256::digest(secret))));
+    assert!(!list.contains(&hash(&key)));
 }
 
 #[tokio::test]
@@ -152,8 +143,7 @@ async fn the_last_use_of_a_key_is_shown() {
     let key = named(&client, "production-key").await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let partition = format!("TENANT#{}#KEYS", client.tenant);
-    let config = table::local_config(&app.endpoint).build();
-    aws_sdk_dynamodb::Client::from_conf(config)
+    dynamodb(&app.endpoint)
         .update_item()
         .table_name(TABLE)
         .key("pk", text(&partition))
@@ -188,9 +178,7 @@ async fn a_stranger_may_not_list() {
 
     let answer = app.stranger().get(KEYS).await;
 
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
+    assert_unauthorized(&answer);
 }
 
 #[tokio::test]
@@ -226,10 +214,5 @@ async fn a_list_that_is_throttled_for_ever_is_a_503() {
 
     let answer = client.get(KEYS).await;
 
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Service temporarily unavailable"})
-    );
-    assert!(answer.header("retry-after").unwrap().parse::<u32>().is_ok());
+    assert_unavailable(&answer);
 }

@@ -1,98 +1,53 @@
 //! `DELETE /portal/keys/{key_id}`: a revoked key is dead for good when the answer arrives.
 
-use std::collections::BTreeMap;
+mod common;
 
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
+use common::{KEYS, create, hash, list};
 use futures_util::future::join_all;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use testkit::{Answer, Client, Fault, TABLE, TestApp};
+use testkit::{
+    Answer, Client, Fault, TestApp, assert_indistinguishable, assert_refusal, assert_unavailable,
+};
 
-const KEYS: &str = "/portal/keys";
 const UNKNOWN: &str = "/portal/keys/550e8400-e29b-41d4-a716-446655440000";
 
-async fn create_with(client: &Client<'_>, body: Value) -> Value {
-    let answer = client.post(KEYS, body).await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-    answer.json()
-}
-
-async fn create(client: &Client<'_>) -> Value {
+async fn production_key(client: &Client<'_>) -> Value {
     let body = json!({"name": "production-key", "scopes": ["search"]});
-    create_with(client, body).await
+    create(client, body).await
 }
 
 fn path(key: &Value) -> String {
     format!("{KEYS}/{}", key["id"].as_str().expect("an id"))
 }
 
-fn hash(key: &Value) -> String {
-    hex::encode(Sha256::digest(key["key"].as_str().expect("a secret")))
-}
-
 /// The ids in the list.
 async fn ids(client: &Client<'_>) -> Vec<Value> {
-    let answer = client.get(KEYS).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    let body = answer.json();
-    let keys = body["keys"].as_array().expect("a list");
+    let list = list(client).await;
+    let keys = list["keys"].as_array().expect("a list");
     keys.iter().map(|key| key["id"].clone()).collect()
-}
-
-/// Every item of the table as text, in one order.
-async fn dump(app: &TestApp) -> String {
-    let config = table::local_config(&app.endpoint).build();
-    let scanned = aws_sdk_dynamodb::Client::from_conf(config)
-        .scan()
-        .table_name(TABLE)
-        .consistent_read(true)
-        .send()
-        .await
-        .expect("a scan");
-    assert!(scanned.last_evaluated_key().is_none(), "a longer table");
-    let mut items: Vec<String> = scanned
-        .items()
-        .iter()
-        .map(|item| format!("{:?}", item.iter().collect::<BTreeMap<_, _>>()))
-        .collect();
-    items.sort();
-    items.join("\n")
-}
-
-/// Checks that two answers differ in nothing but their request ids.
-#[track_caller]
-fn assert_indistinguishable(left: &Answer, right: &Answer) {
-    let headers = |answer: &Answer| {
-        let mut headers = answer.headers.clone();
-        headers.remove("x-request-id");
-        headers
-    };
-    assert_eq!(left.status, right.status);
-    assert_eq!(left.text, right.text);
-    assert_eq!(headers(left), headers(right));
 }
 
 #[track_caller]
 fn assert_not_found(answer: &Answer) {
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert_eq!(answer.json(), json!({"detail": "API key not found"}));
+    assert_refusal(answer, StatusCode::NOT_FOUND, "API key not found");
 }
 
 #[tokio::test]
 async fn a_revoked_key_is_gone_and_its_hash_with_it() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
-    assert!(dump(&app).await.contains(&hash(&key)));
+    let key = production_key(&client).await;
+    assert!(app.dump().await.contains(&hash(&key)));
 
     let answer = client.delete(&path(&key)).await;
 
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert_eq!(answer.text, "");
     assert!(ids(&client).await.is_empty());
-    let stored = dump(&app).await;
+    let stored = app.dump().await;
     assert!(!stored.contains(&hash(&key)));
     assert!(!stored.contains(key["id"].as_str().unwrap()));
     assert!(!stored.contains("KEYHASH"));
@@ -102,7 +57,7 @@ async fn a_revoked_key_is_gone_and_its_hash_with_it() {
 async fn revoking_twice_is_a_404() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     let answer = client.delete(&path(&key)).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
 
@@ -116,14 +71,14 @@ async fn revoking_twice_is_a_404() {
 async fn other_keys_live_on() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let revoked = create(&client).await;
-    let kept = create(&client).await;
+    let revoked = production_key(&client).await;
+    let kept = production_key(&client).await;
 
     let answer = client.delete(&path(&revoked)).await;
 
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert_eq!(ids(&client).await, [kept["id"].clone()]);
-    let stored = dump(&app).await;
+    let stored = app.dump().await;
     assert!(stored.contains(&format!("KEYHASH#{}", hash(&kept))));
     assert_eq!(stored.matches("KEYHASH#").count(), 1);
 }
@@ -137,21 +92,21 @@ async fn an_expired_key_can_be_revoked() {
         "scopes": ["search"],
         "expires_at": "2026-03-08T12:00:01Z",
     });
-    let key = create_with(&client, body).await;
+    let key = create(&client, body).await;
     app.advance(TimeDelta::hours(1));
 
     let answer = client.delete(&path(&key)).await;
 
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert!(ids(&client).await.is_empty());
-    assert!(!dump(&app).await.contains("KEYHASH"));
+    assert!(!app.dump().await.contains("KEYHASH"));
 }
 
 #[tokio::test]
 async fn a_rotated_key_is_revoked_with_its_new_secret() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     let rotate = format!("{}/rotate", path(&key));
     let rotated = client.call(Method::POST, &rotate, None).await;
     assert_eq!(rotated.status, StatusCode::OK);
@@ -159,7 +114,7 @@ async fn a_rotated_key_is_revoked_with_its_new_secret() {
     let answer = client.delete(&path(&key)).await;
 
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    let stored = dump(&app).await;
+    let stored = app.dump().await;
     assert!(!stored.contains(&hash(&key)));
     assert!(!stored.contains(&hash(&rotated.json())));
 }
@@ -168,21 +123,21 @@ async fn a_rotated_key_is_revoked_with_its_new_secret() {
 async fn a_viewer_may_not_revoke() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
-    let before = dump(&app).await;
+    let key = production_key(&client).await;
+    let before = app.dump().await;
 
     let answer = client.viewer().delete(&path(&key)).await;
 
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(answer.json(), json!({"detail": "Insufficient permissions"}));
-    assert_eq!(dump(&app).await, before);
+    assert_eq!(app.dump().await, before);
 }
 
 #[tokio::test]
 async fn a_stranger_may_not_revoke() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
 
     let answer = app.stranger().delete(&path(&key)).await;
 
@@ -196,7 +151,7 @@ async fn another_tenants_key_is_as_unknown_as_any_and_lives_on() {
     let app = TestApp::new(keys::router()).await;
     let owner = app.tenant(Plan::Free).await;
     let other = app.tenant(Plan::Free).await;
-    let key = create(&owner).await;
+    let key = production_key(&owner).await;
 
     let foreign = other.delete(&path(&key)).await;
     let unknown = other.delete(UNKNOWN).await;
@@ -205,7 +160,7 @@ async fn another_tenants_key_is_as_unknown_as_any_and_lives_on() {
     assert_indistinguishable(&foreign, &unknown);
     assert_eq!(ids(&owner).await.len(), 1);
     assert!(
-        dump(&app)
+        app.dump()
             .await
             .contains(&format!("KEYHASH#{}", hash(&key)))
     );
@@ -239,7 +194,7 @@ async fn a_malformed_id_is_as_unknown_as_any() {
 async fn of_many_revocations_at_once_one_did_it() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     let path = path(&key);
 
     let answers = join_all((0..20).map(|_| client.delete(&path))).await;
@@ -251,14 +206,14 @@ async fn of_many_revocations_at_once_one_did_it() {
     for answer in late {
         assert_not_found(answer);
     }
-    assert!(!dump(&app).await.contains("KEYHASH"));
+    assert!(!app.dump().await.contains("KEYHASH"));
 }
 
 #[tokio::test]
 async fn a_revocation_among_rotations_leaves_no_live_secret() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     let path = path(&key);
     let rotate = format!("{path}/rotate");
 
@@ -271,52 +226,47 @@ async fn a_revocation_among_rotations_leaves_no_live_secret() {
         assert!(possible.contains(&answer.status), "{}", answer.text);
     }
     assert!(ids(&client).await.is_empty());
-    assert!(!dump(&app).await.contains("KEYHASH"));
+    assert!(!app.dump().await.contains("KEYHASH"));
 }
 
 #[tokio::test]
 async fn a_revocation_that_is_throttled_for_ever_is_a_503_and_revokes_nothing() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
-    let before = dump(&app).await;
+    let key = production_key(&client).await;
+    let before = app.dump().await;
     app.faults
         .inject("TransactWriteItems", Fault::Throttled, 100);
 
     let answer = client.delete(&path(&key)).await;
 
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Service temporarily unavailable"})
-    );
-    assert!(answer.header("retry-after").unwrap().parse::<u32>().is_ok());
-    assert_eq!(dump(&app).await, before);
+    assert_unavailable(&answer);
+    assert_eq!(app.dump().await, before);
 }
 
 #[tokio::test]
 async fn a_revocation_that_meets_other_transactions_is_tried_again() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     app.faults.inject("TransactWriteItems", Fault::Conflict, 3);
 
     let answer = client.delete(&path(&key)).await;
 
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    assert!(!dump(&app).await.contains("KEYHASH"));
+    assert!(!app.dump().await.contains("KEYHASH"));
 }
 
 #[tokio::test]
 async fn a_revocation_whose_reply_was_lost_is_a_204() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     app.faults.inject("TransactWriteItems", Fault::Lost, 1);
 
     let answer = client.delete(&path(&key)).await;
 
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert!(ids(&client).await.is_empty());
-    assert!(!dump(&app).await.contains("KEYHASH"));
+    assert!(!app.dump().await.contains("KEYHASH"));
 }

@@ -1,82 +1,38 @@
 //! `PATCH /portal/keys/{key_id}`: what can be changed of a key, and what stays whatever is sent.
 
-use std::collections::BTreeMap;
+mod common;
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use chrono::TimeDelta;
+use common::{KEYS, create, hash, list};
 use futures_util::future::join_all;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use testkit::{Answer, Client, Fault, TABLE, TestApp, assert_faults};
+use testkit::{
+    Client, Fault, TestApp, assert_faults, assert_indistinguishable, assert_unavailable,
+};
 
-const KEYS: &str = "/portal/keys";
 const UNKNOWN: &str = "/portal/keys/550e8400-e29b-41d4-a716-446655440000";
 
-async fn create(client: &Client<'_>) -> Value {
+async fn production_key(client: &Client<'_>) -> Value {
     let body = json!({
         "name": "production-key",
         "scopes": ["search", "upload"],
         "expires_at": "2027-01-01T00:00:00Z",
     });
-    let answer = client.post(KEYS, body).await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-    answer.json()
+    create(client, body).await
 }
 
 fn path(key: &Value) -> String {
     format!("{KEYS}/{}", key["id"].as_str().expect("an id"))
 }
 
-fn hash(key: &Value) -> String {
-    hex::encode(Sha256::digest(key["key"].as_str().expect("a secret")))
-}
-
-async fn listed(client: &Client<'_>) -> Value {
-    let answer = client.get(KEYS).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    answer.json()
-}
-
-/// Every item of the table as text, in one order.
-async fn dump(app: &TestApp) -> String {
-    let config = table::local_config(&app.endpoint).build();
-    let scanned = aws_sdk_dynamodb::Client::from_conf(config)
-        .scan()
-        .table_name(TABLE)
-        .consistent_read(true)
-        .send()
-        .await
-        .expect("a scan");
-    assert!(scanned.last_evaluated_key().is_none(), "a longer table");
-    let mut items: Vec<String> = scanned
-        .items()
-        .iter()
-        .map(|item| format!("{:?}", item.iter().collect::<BTreeMap<_, _>>()))
-        .collect();
-    items.sort();
-    items.join("\n")
-}
-
-/// Checks that two answers differ in nothing but their request ids.
-#[track_caller]
-fn assert_indistinguishable(left: &Answer, right: &Answer) {
-    let headers = |answer: &Answer| {
-        let mut headers = answer.headers.clone();
-        headers.remove("x-request-id");
-        headers
-    };
-    assert_eq!(left.status, right.status);
-    assert_eq!(left.text, right.text);
-    assert_eq!(headers(left), headers(right));
-}
-
 #[tokio::test]
 async fn name_and_scopes_change_and_nothing_else() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     app.advance(TimeDelta::hours(1));
 
     let body = json!({"name": " renamed ", "scopes": ["records"]});
@@ -92,14 +48,14 @@ async fn name_and_scopes_change_and_nothing_else() {
         "expires_at": "2027-01-01T00:00:00Z",
     });
     assert_eq!(answer.json(), changed);
-    assert_eq!(listed(&client).await, json!({"keys": [changed]}));
+    assert_eq!(list(&client).await, json!({"keys": [changed]}));
 }
 
 #[tokio::test]
 async fn what_is_not_named_stays() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     for (body, name, scopes) in [
         (
             json!({"name": "renamed"}),
@@ -121,7 +77,7 @@ async fn what_is_not_named_stays() {
             "expires_at": "2027-01-01T00:00:00Z",
         });
         assert_eq!(answer.json(), changed);
-        assert_eq!(listed(&client).await, json!({"keys": [changed]}));
+        assert_eq!(list(&client).await, json!({"keys": [changed]}));
     }
 }
 
@@ -129,14 +85,14 @@ async fn what_is_not_named_stays() {
 async fn the_secret_lives_on_and_is_not_shown() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
 
     let answer = client.patch(&path(&key), json!({"name": "renamed"})).await;
 
     assert_eq!(answer.status, StatusCode::OK);
     assert!(!answer.text.contains("sk_live_"));
     assert!(!answer.text.contains(&hash(&key)));
-    let stored = dump(&app).await;
+    let stored = app.dump().await;
     assert!(stored.contains(&format!("KEYHASH#{}", hash(&key))));
     assert_eq!(stored.matches("KEYHASH#").count(), 1);
 }
@@ -145,8 +101,8 @@ async fn the_secret_lives_on_and_is_not_shown() {
 async fn fields_that_cannot_change_are_ignored() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
-    let before = listed(&client).await;
+    let key = production_key(&client).await;
+    let before = list(&client).await;
 
     let body = json!({
         "id": "550e8400-e29b-41d4-a716-446655440000",
@@ -161,8 +117,8 @@ async fn fields_that_cannot_change_are_ignored() {
 
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json(), before["keys"][0]);
-    assert_eq!(listed(&client).await, before);
-    let stored = dump(&app).await;
+    assert_eq!(list(&client).await, before);
+    let stored = app.dump().await;
     for planted in ["550e8400", "chosen-by-the-caller", "2001-01-01"] {
         assert!(!stored.contains(planted), "{planted}");
     }
@@ -172,8 +128,8 @@ async fn fields_that_cannot_change_are_ignored() {
 async fn a_bad_field_is_named_and_changes_nothing() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
-    let before = dump(&app).await;
+    let key = production_key(&client).await;
+    let before = app.dump().await;
     let name = |value: Value| json!({"name": value, "scopes": ["admin"]});
     let scopes = |value: Value| json!({"name": "renamed", "scopes": value});
     for (body, place, kind) in [
@@ -203,14 +159,14 @@ async fn a_bad_field_is_named_and_changes_nothing() {
         let place: Vec<&str> = place.split('.').collect();
         assert_faults(&answer, &[(place.as_slice(), kind)]);
     }
-    assert_eq!(dump(&app).await, before);
+    assert_eq!(app.dump().await, before);
 }
 
 #[tokio::test]
 async fn both_fields_are_named_in_one_answer() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
 
     let answer = client
         .patch(&path(&key), json!({"name": 1, "scopes": []}))
@@ -229,8 +185,8 @@ async fn both_fields_are_named_in_one_answer() {
 async fn a_body_that_is_absent_or_not_json_changes_nothing() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
-    let before = dump(&app).await;
+    let key = production_key(&client).await;
+    let before = app.dump().await;
 
     let answer = client.call(Method::PATCH, &path(&key), None).await;
     assert_faults(&answer, &[(&["body"], "missing")]);
@@ -246,15 +202,15 @@ async fn a_body_that_is_absent_or_not_json_changes_nothing() {
             .unwrap();
         assert_eq!(app.send(request).await.status, status);
     }
-    assert_eq!(dump(&app).await, before);
+    assert_eq!(app.dump().await, before);
 }
 
 #[tokio::test]
 async fn a_viewer_may_not_change() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
-    let before = dump(&app).await;
+    let key = production_key(&client).await;
+    let before = app.dump().await;
 
     let answer = client
         .viewer()
@@ -263,7 +219,7 @@ async fn a_viewer_may_not_change() {
 
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(answer.json(), json!({"detail": "Insufficient permissions"}));
-    assert_eq!(dump(&app).await, before);
+    assert_eq!(app.dump().await, before);
 }
 
 #[tokio::test]
@@ -284,8 +240,8 @@ async fn another_tenants_key_is_as_unknown_as_any() {
     let app = TestApp::new(keys::router()).await;
     let owner = app.tenant(Plan::Free).await;
     let other = app.tenant(Plan::Free).await;
-    let key = create(&owner).await;
-    let before = listed(&owner).await;
+    let key = production_key(&owner).await;
+    let before = list(&owner).await;
 
     let body = json!({"name": "stolen", "scopes": ["admin"]});
     let foreign = other.patch(&path(&key), body.clone()).await;
@@ -294,8 +250,8 @@ async fn another_tenants_key_is_as_unknown_as_any() {
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     assert_eq!(unknown.json(), json!({"detail": "API key not found"}));
     assert_indistinguishable(&foreign, &unknown);
-    assert_eq!(listed(&owner).await, before);
-    assert_eq!(listed(&other).await, json!({"keys": []}));
+    assert_eq!(list(&owner).await, before);
+    assert_eq!(list(&other).await, json!({"keys": []}));
 }
 
 #[tokio::test]
@@ -328,7 +284,7 @@ async fn a_malformed_id_is_as_unknown_as_any() {
 async fn a_revoked_key_cannot_be_changed_back_to_life() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     let answer = client.delete(&path(&key)).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
 
@@ -336,15 +292,15 @@ async fn a_revoked_key_cannot_be_changed_back_to_life() {
 
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(answer.json(), json!({"detail": "API key not found"}));
-    assert_eq!(listed(&client).await, json!({"keys": []}));
-    assert!(!dump(&app).await.contains(&hash(&key)));
+    assert_eq!(list(&client).await, json!({"keys": []}));
+    assert!(!app.dump().await.contains(&hash(&key)));
 }
 
 #[tokio::test]
 async fn changes_at_once_all_succeed_and_one_of_them_is_last() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     let path = path(&key);
 
     let names: Vec<String> = (0..20).map(|n| format!("name {n}")).collect();
@@ -357,7 +313,7 @@ async fn changes_at_once_all_succeed_and_one_of_them_is_last() {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         assert_eq!(answer.json()["name"], name.as_str());
     }
-    let list = listed(&client).await;
+    let list = list(&client).await;
     let last = list["keys"][0]["name"].as_str().unwrap();
     assert!(names.iter().any(|name| name == last), "{last}");
     assert_eq!(list["keys"][0]["scopes"], json!(["search", "upload"]));
@@ -368,32 +324,27 @@ async fn changes_at_once_all_succeed_and_one_of_them_is_last() {
 async fn a_change_that_never_gets_its_turn_is_a_503_and_changes_nothing() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
-    let before = dump(&app).await;
+    let key = production_key(&client).await;
+    let before = app.dump().await;
     app.faults
         .inject("TransactWriteItems", Fault::Conflict, 100);
 
     let answer = client.patch(&path(&key), json!({"name": "renamed"})).await;
 
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Service temporarily unavailable"})
-    );
-    assert!(answer.header("retry-after").unwrap().parse::<u32>().is_ok());
-    assert_eq!(dump(&app).await, before);
+    assert_unavailable(&answer);
+    assert_eq!(app.dump().await, before);
 }
 
 #[tokio::test]
 async fn a_change_whose_reply_was_lost_is_answered_as_made() {
     let app = TestApp::new(keys::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let key = create(&client).await;
+    let key = production_key(&client).await;
     app.faults.inject("TransactWriteItems", Fault::Lost, 1);
 
     let answer = client.patch(&path(&key), json!({"name": "renamed"})).await;
 
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json()["name"], "renamed");
-    assert_eq!(listed(&client).await["keys"][0], answer.json());
+    assert_eq!(list(&client).await["keys"][0], answer.json());
 }

@@ -1,7 +1,7 @@
 //! `GET /portal/quickstart`: each step is stamped by its act, once.
 
 use auth::Role;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use model::id::{KeyId, TenantId};
@@ -9,9 +9,9 @@ use model::key::{Key, KeyDraft, Scope};
 use model::plan::Plan;
 use model::quickstart::Step;
 use serde_json::{Value, json};
-use table::cap::{Request, Reserved, ShardTally, Tally};
+use table::cap::{ShardTally, Tally};
 use table::key::Created;
-use testkit::TestApp;
+use testkit::{TestApp, assert_unauthorized};
 
 /// Creates a key, as its endpoint does.
 async fn create_key(app: &TestApp, tenant: &TenantId) -> KeyId {
@@ -30,28 +30,8 @@ async fn create_key(app: &TestApp, tenant: &TenantId) -> KeyId {
 
 /// Reserves and settles, as an upload does; `tally` is what it wrote in between.
 async fn upload(app: &TestApp, tenant: &TenantId, tally: &Tally) {
-    let now = app.app.clock.now();
-    let summary = app.app.summary(tenant).await.expect("a summary");
-    let plan = summary.plan(tenant).expect("a plan");
-    let upload = app.app.ids.upload(now);
-    let request = Request {
-        upload,
-        collection: &"manufacturing".parse().expect("a name"),
-        record_type: &"product".parse().expect("a record type"),
-        rows: 1,
-        since: now,
-        until: now + TimeDelta::minutes(15),
-    };
-    let table = &app.app.table;
-    let reserved = table
-        .reserve(tenant, &summary, plan.limits(), &request)
-        .await;
-    let hold = match reserved.expect("an outcome") {
-        Reserved::Yes(_, hold) => hold,
-        refused => panic!("refused: {refused:?}"),
-    };
-    let settled = table.settle(tenant, upload, &hold, tally, now).await;
-    assert!(settled.expect("an outcome"));
+    let place = ("manufacturing", "product");
+    app.reserve(tenant, place, 1).await.settle(tally).await;
 }
 
 /// What an upload wrote that accepted one row.
@@ -263,19 +243,12 @@ async fn a_viewer_may_read() {
 async fn a_stranger_may_not() {
     let app = TestApp::new(quickstart::router()).await;
     let answer = app.stranger().get("/portal/quickstart").await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
+    assert_unauthorized(&answer);
 }
 
 #[tokio::test]
 async fn the_checklist_is_only_read() {
     let app = TestApp::new(quickstart::router()).await;
     let client = app.tenant(Plan::Free).await;
-    for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-        let answer = client.call(method, "/portal/quickstart", None).await;
-        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(answer.header("allow"), Some("GET,HEAD"));
-        assert_eq!(answer.json(), json!({"detail": "Method not allowed"}));
-    }
+    client.assert_only_read("/portal/quickstart").await;
 }

@@ -1,14 +1,11 @@
 //! `GET /portal/collections`: the tenant's collections and how full they are.
 
-mod common;
-
 use auth::Role;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
-use common::{add, write};
 use model::plan::Plan;
 use serde_json::{Value, json};
-use testkit::TestApp;
+use testkit::{TestApp, assert_unauthorized};
 
 const COLLECTIONS: &str = "/portal/collections";
 
@@ -35,9 +32,10 @@ async fn collections_are_listed_by_name_with_their_types_and_counts() {
     let client = app.tenant(Plan::Pro).await;
     let tenant = &client.tenant;
     let bolts = [bolt(1), bolt(2), bolt(3)];
-    add(&app, tenant, ("manufacturing", "product"), &bolts).await;
-    add(&app, tenant, ("manufacturing", "part"), &[bolt(1)]).await;
-    add(&app, tenant, ("hotels", "hotel"), &[json!({"name": "Inn"})]).await;
+    app.add(tenant, ("manufacturing", "product"), &bolts).await;
+    app.add(tenant, ("manufacturing", "part"), &[bolt(1)]).await;
+    app.add(tenant, ("hotels", "hotel"), &[json!({"name": "Inn"})])
+        .await;
 
     let answer = client.get(COLLECTIONS).await;
 
@@ -102,14 +100,9 @@ async fn the_limit_is_the_plans() {
 async fn a_tenant_sees_its_own_collections_only() {
     let app = TestApp::new(records::router()).await;
     let (owner, other) = (app.tenant(Plan::Pro).await, app.tenant(Plan::Pro).await);
-    add(
-        &app,
-        &owner.tenant,
-        ("hotels", "hotel"),
-        &[bolt(1), bolt(2)],
-    )
-    .await;
-    add(&app, &other.tenant, ("hotels", "inn"), &[bolt(1)]).await;
+    app.add(&owner.tenant, ("hotels", "hotel"), &[bolt(1), bolt(2)])
+        .await;
+    app.add(&other.tenant, ("hotels", "inn"), &[bolt(1)]).await;
 
     let theirs = other.get(COLLECTIONS).await.json();
 
@@ -123,7 +116,8 @@ async fn an_upload_in_flight_is_not_shown_and_counts_once_its_time_is_over() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Free).await;
     let rows = [bolt(1), bolt(2)];
-    write(&app, &client.tenant, ("hotels", "hotel"), &rows).await;
+    let upload = app.reserve(&client.tenant, ("hotels", "hotel"), 2).await;
+    upload.write(rows).await;
     let empty = json!({"collections": [], "plan": "free", "record_limit": 50, "total_records": 0});
 
     app.advance(TimeDelta::minutes(15) - TimeDelta::milliseconds(1));
@@ -157,7 +151,8 @@ async fn an_upload_in_flight_is_not_shown_and_counts_once_its_time_is_over() {
 async fn a_viewer_may_list_collections() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    add(&app, &client.tenant, ("hotels", "hotel"), &[bolt(1)]).await;
+    app.add(&client.tenant, ("hotels", "hotel"), &[bolt(1)])
+        .await;
 
     let answer = client.viewer().get(COLLECTIONS).await;
 
@@ -171,7 +166,5 @@ async fn a_stranger_may_not_list_collections() {
 
     let answer = app.stranger().get(COLLECTIONS).await;
 
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
+    assert_unauthorized(&answer);
 }

@@ -1,15 +1,12 @@
 //! `GET /portal/records`: the records of a collection, newest first.
 
-mod common;
-
 use axum::http::StatusCode;
 use chrono::TimeDelta;
-use common::add;
 use model::id::RecordId;
 use model::period::Period;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use testkit::{Answer, Client, TestApp, assert_faults};
+use testkit::{Answer, Client, TestApp, assert_faults, assert_unauthorized};
 
 /// The collection and record type of most of these tests.
 const BOLTS: (&str, &str) = ("manufacturing", "bolt");
@@ -58,7 +55,9 @@ async fn a_record_is_shown_with_all_of_its_fields() {
         "tags": ["linear", "sealed"],
         "in_stock": true,
     });
-    let ids = add(&app, &client.tenant, ("manufacturing", "product"), &[row]).await;
+    let ids = app
+        .add(&client.tenant, ("manufacturing", "product"), &[row])
+        .await;
 
     let answer = client.get(RECORDS).await;
 
@@ -93,7 +92,9 @@ async fn what_a_record_lacks_is_null_or_empty() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
     app.advance(TimeDelta::milliseconds(250));
-    let ids = add(&app, &client.tenant, BOLTS, &[json!({"name": "Bolt"})]).await;
+    let ids = app
+        .add(&client.tenant, BOLTS, &[json!({"name": "Bolt"})])
+        .await;
 
     let answer = client.get(RECORDS).await;
 
@@ -121,9 +122,13 @@ async fn what_a_record_lacks_is_null_or_empty() {
 async fn the_newest_come_first_and_ties_are_ordered_by_id() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    let old = add(&app, &client.tenant, BOLTS, &[bolt(1), bolt(2), bolt(3)]).await;
+    let old = app
+        .add(&client.tenant, BOLTS, &[bolt(1), bolt(2), bolt(3)])
+        .await;
     app.advance(TimeDelta::microseconds(1));
-    let new = add(&app, &client.tenant, BOLTS, &[bolt(4), bolt(5), bolt(6)]).await;
+    let new = app
+        .add(&client.tenant, BOLTS, &[bolt(4), bolt(5), bolt(6)])
+        .await;
 
     let answer = client.get(RECORDS).await;
 
@@ -134,12 +139,12 @@ async fn the_newest_come_first_and_ties_are_ordered_by_id() {
 async fn what_is_written_later_is_listed_at_once() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    let mut expected = add(&app, &client.tenant, BOLTS, &[bolt(1)]).await;
+    let mut expected = app.add(&client.tenant, BOLTS, &[bolt(1)]).await;
     assert_eq!(ids(&client.get(RECORDS).await), expected);
 
     for number in 2..=5 {
         app.advance(TimeDelta::seconds(1));
-        let new = add(&app, &client.tenant, BOLTS, &[bolt(number)]).await;
+        let new = app.add(&client.tenant, BOLTS, &[bolt(number)]).await;
         expected.splice(0..0, new);
         assert_eq!(ids(&client.get(RECORDS).await), expected);
     }
@@ -149,8 +154,10 @@ async fn what_is_written_later_is_listed_at_once() {
 async fn records_of_one_type_are_listed_alone() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    let bolts = add(&app, &client.tenant, BOLTS, &bolts(3)).await;
-    let nuts = add(&app, &client.tenant, ("manufacturing", "nut"), &[bolt(1)]).await;
+    let bolts = app.add(&client.tenant, BOLTS, &bolts(3)).await;
+    let nuts = app
+        .add(&client.tenant, ("manufacturing", "nut"), &[bolt(1)])
+        .await;
 
     for (record_type, expected) in [("bolt", sorted(bolts)), ("nut", nuts), ("washer", vec![])] {
         let answer = page(&client, &format!("record_type={record_type}")).await;
@@ -164,7 +171,7 @@ async fn records_of_one_type_are_listed_alone() {
 async fn pages_cover_every_record_once() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    let all = sorted(add(&app, &client.tenant, BOLTS, &bolts(45)).await);
+    let all = sorted(app.add(&client.tenant, BOLTS, &bolts(45)).await);
 
     for limit in [1, 20, 44, 45, 100] {
         let mut walked = Vec::new();
@@ -181,7 +188,7 @@ async fn pages_cover_every_record_once() {
 async fn a_page_has_what_is_left_from_its_offset_on() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    add(&app, &client.tenant, BOLTS, &bolts(25)).await;
+    app.add(&client.tenant, BOLTS, &bolts(25)).await;
 
     for (parameters, count) in [
         ("", 20),
@@ -207,7 +214,7 @@ async fn a_page_has_what_is_left_from_its_offset_on() {
 async fn a_faulty_parameter_is_named() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    add(&app, &client.tenant, BOLTS, &[bolt(1)]).await;
+    app.add(&client.tenant, BOLTS, &[bolt(1)]).await;
 
     for (parameters, name, kind) in [
         ("limit=0", "limit", "greater_than_equal"),
@@ -303,7 +310,7 @@ async fn every_faulty_parameter_is_named_at_once() {
 async fn an_unknown_collection_and_anothers_are_the_same_404() {
     let app = TestApp::new(records::router()).await;
     let (owner, other) = (app.tenant(Plan::Pro).await, app.tenant(Plan::Pro).await);
-    add(&app, &owner.tenant, BOLTS, &[bolt(1)]).await;
+    app.add(&owner.tenant, BOLTS, &[bolt(1)]).await;
     assert_eq!(owner.get(RECORDS).await.status, StatusCode::OK);
 
     let theirs = other.get(RECORDS).await;
@@ -318,8 +325,8 @@ async fn an_unknown_collection_and_anothers_are_the_same_404() {
 async fn tenants_with_collections_of_one_name_list_their_own() {
     let app = TestApp::new(records::router()).await;
     let (owner, other) = (app.tenant(Plan::Pro).await, app.tenant(Plan::Pro).await);
-    let own = add(&app, &owner.tenant, BOLTS, &bolts(3)).await;
-    let theirs = add(&app, &other.tenant, BOLTS, &bolts(2)).await;
+    let own = app.add(&owner.tenant, BOLTS, &bolts(3)).await;
+    let theirs = app.add(&other.tenant, BOLTS, &bolts(2)).await;
 
     let query = format!("tenant_id={}", owner.tenant);
     assert_eq!(ids(&owner.get(RECORDS).await), sorted(own));
@@ -330,7 +337,7 @@ async fn tenants_with_collections_of_one_name_list_their_own() {
 async fn a_list_is_not_counted_as_a_search() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Free).await;
-    add(&app, &client.tenant, BOLTS, &[bolt(1)]).await;
+    app.add(&client.tenant, BOLTS, &[bolt(1)]).await;
 
     for _ in 0..3 {
         assert_eq!(client.get(RECORDS).await.status, StatusCode::OK);
@@ -345,7 +352,7 @@ async fn a_list_is_not_counted_as_a_search() {
 async fn a_viewer_may_list_records() {
     let app = TestApp::new(records::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    let added = add(&app, &client.tenant, BOLTS, &[bolt(1)]).await;
+    let added = app.add(&client.tenant, BOLTS, &[bolt(1)]).await;
 
     let answer = client.viewer().get(RECORDS).await;
 
@@ -358,7 +365,5 @@ async fn a_stranger_may_not_list_records() {
 
     let answer = app.stranger().get(RECORDS).await;
 
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
+    assert_unauthorized(&answer);
 }

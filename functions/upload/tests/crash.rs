@@ -4,23 +4,21 @@
 mod common;
 
 use std::ops::Range;
-use std::time::Duration;
 
 use auth::Role;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use common::{assert_untouched, post_file, recounted, taken};
 use futures_util::future::join_all;
-use model::id::{CollectionName, RecordId, RecordType, TenantId, UploadId};
-use model::period::Period;
+use model::id::{CollectionName, RecordType, TenantId};
 use model::plan::Plan;
 use model::quickstart::Step;
-use model::record::{Draft, Record, SourceType, Visibility};
+use model::record::{Record, Visibility};
 use model::time::Moment;
 use serde_json::{Value, json};
-use table::cap::{Hold, Request, Reserved, ShardTally, Tally};
-use table::record::{Added, Place};
-use testkit::{Answer, Fault, Form, NOW, TestApp};
+use table::cap::{ShardTally, Tally};
+use table::record::Place;
+use testkit::{Fault, Form, NOW, TestApp, Upload, assert_unavailable};
 
 /// How often the SDK tries one call, so that so many faults reach the code behind it.
 const SDK_ATTEMPTS: usize = 5;
@@ -28,14 +26,18 @@ const SDK_ATTEMPTS: usize = 5;
 /// How often a transaction is tried that meets another one.
 const TRANSACTION_ATTEMPTS: usize = 10;
 
+/// Where the files go.
+const PARTS: (&str, &str) = ("parts", "product");
+
 fn start() -> Moment {
     NOW.parse().expect("a moment")
 }
 
 fn names() -> (CollectionName, RecordType) {
+    let (collection, record_type) = PARTS;
     (
-        "parts".parse().expect("a collection"),
-        "product".parse().expect("a record type"),
+        collection.parse().expect("a collection"),
+        record_type.parse().expect("a record type"),
     )
 }
 
@@ -53,82 +55,16 @@ fn file(rows: Range<usize>) -> String {
     Value::from(rows.map(row).collect::<Vec<_>>()).to_string()
 }
 
-/// The record that an upload makes of a row.
-fn record(tenant: &TenantId, hold: &Hold, upload: UploadId, number: u64, row: Value) -> Record {
-    let draft = Draft::parse(row).expect("a good row");
-    let (collection, record_type) = names();
-    let id = RecordId::derive(
-        tenant,
-        &collection,
-        hold.number,
-        &record_type,
-        &draft.identity(),
-    );
-    Record {
-        id,
-        collection,
-        record_type,
-        name: draft.name,
-        description: draft.description,
-        data: draft.data,
-        visibility: draft.visibility.unwrap_or_default(),
-        source_type: SourceType::FileUpload,
-        source_name: None,
-        source_id: draft.source_id,
-        created_at: hold.since,
-        updated_at: hold.since,
-        version: 1,
-        upload,
-        row: number,
-    }
-}
-
-/// Reserves what an upload of so many new rows does.
-async fn reserve(app: &TestApp, tenant: &TenantId, rows: usize) -> (UploadId, Hold) {
-    let table = &app.app.table;
-    let now = app.app.clock.now();
-    let summary = table
-        .summary(tenant, Period::of(now))
-        .await
-        .expect("a summary");
-    let limits = summary.plan(tenant).expect("a plan").limits();
-    let (collection, record_type) = names();
-    let upload = app.app.ids.upload(now);
-    let request = Request {
-        upload,
-        collection: &collection,
-        record_type: &record_type,
-        rows: rows as u64,
-        since: now,
-        until: now + TimeDelta::minutes(15),
-    };
-    let reserved = table.reserve(tenant, &summary, limits, &request).await;
-    match reserved.expect("a reservation") {
-        Reserved::Yes(_, hold) => (upload, hold),
-        other => panic!("not reserved: {other:?}"),
-    }
-}
-
 /// An upload whose process dies when some of its rows are written.
-async fn cut_short(
-    app: &TestApp,
+async fn cut_short<'a>(
+    app: &'a TestApp,
     tenant: &TenantId,
-    rows: usize,
+    rows: u64,
     written: impl IntoIterator<Item = Value>,
-) -> (UploadId, Hold) {
-    let (upload, hold) = reserve(app, tenant, rows).await;
-    let records: Vec<Record> = written
-        .into_iter()
-        .zip(1..)
-        .map(|(row, number)| record(tenant, &hold, upload, number, row))
-        .collect();
-    let records: Vec<&Record> = records.iter().collect();
-    let place = Place::new(tenant, hold.number, hold.generation);
-    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
-    let additions = app.app.table.add_records(&place, &records, deadline).await;
-    let added = additions.rows;
-    assert!(added.iter().all(|row| *row == Some(Added::Yes)));
-    (upload, hold)
+) -> Upload<'a> {
+    let upload = app.reserve(tenant, PARTS, rows).await;
+    upload.write(written).await;
+    upload
 }
 
 /// The service started again, a minute later, as the only one that writes to the engine.
@@ -153,19 +89,6 @@ async fn first_upload_at(app: &TestApp, tenant: &TenantId) -> Option<Moment> {
 
 fn calls_of(calls: &[String], operation: &str) -> usize {
     calls.iter().filter(|call| *call == operation).count()
-}
-
-#[track_caller]
-fn assert_unavailable(answer: &Answer) {
-    assert_eq!(
-        answer.status,
-        StatusCode::SERVICE_UNAVAILABLE,
-        "{}",
-        answer.text
-    );
-    let seconds = answer.header("retry-after").map(str::parse::<u32>);
-    assert!(matches!(seconds, Some(Ok(1..))), "{seconds:?}");
-    assert!(answer.detail().is_string(), "{}", answer.text);
 }
 
 #[tokio::test]
@@ -304,8 +227,8 @@ async fn a_crash_between_changes_counts_no_record_twice() {
         [2, 2, 0, 0]
     );
     let records = recounted(&app, &client.tenant).await;
-    let (upload, hold) = reserve(&app, &client.tenant, 0).await;
-    let place = Place::new(&client.tenant, hold.number, hold.generation);
+    let upload = app.reserve(&client.tenant, PARTS, 0).await;
+    let place = Place::new(&client.tenant, upload.hold.number, upload.hold.generation);
     let changed = Record {
         name: "Bolt M8".to_owned(),
         visibility: Visibility::Public,
@@ -314,7 +237,7 @@ async fn a_crash_between_changes_counts_no_record_twice() {
     };
     let table = &app.app.table;
     let done = table
-        .change_record(&place, &records[0], &changed, upload)
+        .change_record(&place, &records[0], &changed, upload.id)
         .await;
     assert!(done.unwrap());
 
@@ -375,7 +298,7 @@ async fn many_first_looks_at_once_settle_once() {
 async fn an_upload_that_others_have_settled_is_not_counted_again() {
     let app = TestApp::new(upload::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    let (upload, hold) = cut_short(&app, &client.tenant, 20, (0..10).map(row)).await;
+    let upload = cut_short(&app, &client.tenant, 20, (0..10).map(row)).await;
     app.advance(TimeDelta::minutes(16));
     assert_eq!(recounted(&app, &client.tenant).await.len(), 10);
 
@@ -389,7 +312,7 @@ async fn an_upload_that_others_have_settled_is_not_counted_again() {
     let now = app.app.clock.now();
     let table = &app.app.table;
     let settled = table
-        .settle(&client.tenant, upload, &hold, &tally, now)
+        .settle(&client.tenant, upload.id, &upload.hold, &tally, now)
         .await;
 
     assert!(!settled.unwrap());

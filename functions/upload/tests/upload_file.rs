@@ -14,7 +14,7 @@ use model::record::{Record, SourceType, Visibility};
 use model::time::Moment;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use testkit::{Answer, Form, NOW, TestApp, assert_faults};
+use testkit::{Answer, Form, NOW, TestApp, assert_faults, assert_unauthorized};
 
 const BAD_COLLECTION: (&[&str], &str) = (&["path", "collection"], "string_pattern_mismatch");
 const BAD_RECORD_TYPE: (&[&str], &str) = (&["path", "record_type"], "string_pattern_mismatch");
@@ -273,9 +273,7 @@ async fn a_stranger_uploads_nothing() {
 
     let answer = post_file(&app.stranger(), "a.csv", "name,price\nBolt,1\n").await;
 
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
+    assert_unauthorized(&answer);
 }
 
 #[tokio::test]

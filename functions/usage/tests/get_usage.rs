@@ -5,50 +5,18 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use model::id::{TenantId, UploadId};
+use model::id::TenantId;
 use model::period::Period;
 use model::plan::Plan;
-use model::time::Moment;
 use serde_json::{Value, json};
-use table::cap::{Hold, Request, Reserved, ShardTally, Tally};
-use testkit::{Client, Fault, TABLE, TestApp};
-
-/// Reserves room for records, as an upload does before it writes them.
-async fn reserve(
-    app: &TestApp,
-    tenant: &TenantId,
-    collection: &str,
-    rows: u64,
-) -> (UploadId, Hold) {
-    let now = app.app.clock.now();
-    let summary = app.app.summary(tenant).await.expect("a summary");
-    let plan = summary.plan(tenant).expect("a plan");
-    let upload = app.app.ids.upload(now);
-    let request = Request {
-        upload,
-        collection: &collection.parse().expect("a name"),
-        record_type: &"product".parse().expect("a record type"),
-        rows,
-        since: now,
-        until: now + TimeDelta::minutes(15),
-    };
-    let table = &app.app.table;
-    let reserved = table
-        .reserve(tenant, &summary, plan.limits(), &request)
-        .await;
-    match reserved.expect("an outcome") {
-        Reserved::Yes(_, hold) => (upload, hold),
-        refused => panic!("refused: {refused:?}"),
-    }
-}
+use table::cap::{ShardTally, Tally};
+use testkit::{Client, Fault, TestApp, assert_unauthorized, assert_unavailable};
 
 /// Counts new records of a collection, as an upload does.
 async fn add_records(app: &TestApp, tenant: &TenantId, collection: &str, added: u64) {
-    let (upload, hold) = reserve(app, tenant, collection, added).await;
+    let upload = app.reserve(tenant, (collection, "product"), added).await;
     let tally = Tally::from([(0, ShardTally { added, public: 0 })]);
-    let now = app.app.clock.now();
-    let settled = app.app.table.settle(tenant, upload, &hold, &tally, now);
-    assert!(settled.await.expect("an outcome"));
+    upload.settle(&tally).await;
 }
 
 /// Counts one search now.
@@ -58,32 +26,13 @@ async fn search(app: &TestApp, tenant: &TenantId) {
     counted.expect("a counted search");
 }
 
-/// Puts an item beside the tenant's others.
-async fn plant(app: &TestApp, tenant: &TenantId, sk: &str, name: &str, value: AttributeValue) {
-    let config = table::local_config(&app.endpoint).build();
-    aws_sdk_dynamodb::Client::from_conf(config)
-        .put_item()
-        .table_name(TABLE)
-        .item("pk", AttributeValue::S(format!("TENANT#{tenant}#SUMMARY")))
-        .item("sk", AttributeValue::S(sk.to_owned()))
-        .item(name, value)
-        .send()
-        .await
-        .expect("an item");
-}
-
 /// Leaves counters of March as that many searches would have, one counter a shard.
 async fn searched(app: &TestApp, tenant: &TenantId, counts: &[u64]) {
     for (shard, count) in counts.iter().enumerate() {
         let sk = format!("SEARCHES#2026-03#{shard:02}");
-        plant(app, tenant, &sk, "n", AttributeValue::N(count.to_string())).await;
+        let count = AttributeValue::N(count.to_string());
+        app.plant(tenant, &sk, [("n", count)]).await;
     }
-}
-
-/// Moves the clock to a moment.
-fn travel(app: &TestApp, to: &str) {
-    let to: Moment = to.parse().expect("a moment");
-    app.advance(to - app.app.clock.now());
 }
 
 async fn usage(client: &Client<'_>) -> Value {
@@ -277,7 +226,8 @@ async fn records_are_counted_over_all_collections() {
 async fn what_an_upload_has_only_reserved_is_not_used() {
     let app = TestApp::new(usage::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    reserve(&app, &client.tenant, "manufacturing", 40).await;
+    let place = ("manufacturing", "product");
+    app.reserve(&client.tenant, place, 40).await;
     assert_eq!(usage(&client).await["records"]["used"], json!(0));
 
     // Nor is it when the time of the upload, which wrote nothing, is over.
@@ -344,7 +294,7 @@ async fn a_month_ends_with_its_last_instant_in_utc() {
     let tenant = app.tenant(Plan::Pro).await.tenant;
     add_records(&app, &tenant, "manufacturing", 7).await;
     search(&app, &tenant).await;
-    travel(&app, "2026-03-31T23:59:59.999Z");
+    app.travel("2026-03-31T23:59:59.999Z");
     search(&app, &tenant).await;
 
     let client = app.client(tenant.as_str(), Role::Member);
@@ -367,7 +317,7 @@ async fn a_month_ends_with_its_last_instant_in_utc() {
 #[tokio::test]
 async fn a_leap_day_belongs_to_february() {
     let app = TestApp::new(usage::router()).await;
-    travel(&app, "2028-02-29T23:59:59.999Z");
+    app.travel("2028-02-29T23:59:59.999Z");
     let client = app.tenant(Plan::Pro).await;
     assert_eq!(usage(&client).await["period"], json!("2028-02"));
     app.advance(TimeDelta::milliseconds(1));
@@ -414,21 +364,14 @@ async fn a_viewer_may_read() {
 async fn a_stranger_may_not() {
     let app = TestApp::new(usage::router()).await;
     let answer = app.stranger().get("/portal/usage").await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(answer.json(), json!({"detail": "Invalid or expired token"}));
+    assert_unauthorized(&answer);
 }
 
 #[tokio::test]
 async fn usage_is_only_read() {
     let app = TestApp::new(usage::router()).await;
     let client = app.tenant(Plan::Free).await;
-    for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-        let answer = client.call(method, "/portal/usage", None).await;
-        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(answer.header("allow"), Some("GET,HEAD"));
-        assert_eq!(answer.json(), json!({"detail": "Method not allowed"}));
-    }
+    client.assert_only_read("/portal/usage").await;
 }
 
 #[tokio::test]
@@ -436,7 +379,7 @@ async fn an_unknown_plan_in_the_table_is_a_500_and_no_free_ride() {
     let app = TestApp::new(usage::router()).await;
     let client = app.tenant(Plan::Pro).await;
     let gold = AttributeValue::S("gold".to_owned());
-    plant(&app, &client.tenant, "TENANT", "plan", gold).await;
+    app.plant(&client.tenant, "TENANT", [("plan", gold)]).await;
     let answer = client.get("/portal/usage").await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answer.json(), json!({"detail": "Internal server error"}));
@@ -447,7 +390,8 @@ async fn a_counter_that_is_no_number_is_a_500_and_no_free_ride() {
     let app = TestApp::new(usage::router()).await;
     let client = app.tenant(Plan::Pro).await;
     let many = AttributeValue::S("many".to_owned());
-    plant(&app, &client.tenant, "SEARCHES#2026-03#00", "n", many).await;
+    app.plant(&client.tenant, "SEARCHES#2026-03#00", [("n", many)])
+        .await;
     let answer = client.get("/portal/usage").await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answer.json(), json!({"detail": "Internal server error"}));
@@ -468,12 +412,7 @@ async fn a_table_that_throttles_for_ever_is_a_503() {
     let client = app.tenant(Plan::Free).await;
     app.faults.inject("Query", Fault::Throttled, 100);
     let answer = client.get("/portal/usage").await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.header("retry-after"), Some("5"));
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Service temporarily unavailable"})
-    );
+    assert_unavailable(&answer);
     app.faults.clear();
     assert_eq!(usage(&client).await["plan"], json!("free"));
 }

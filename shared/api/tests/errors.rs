@@ -13,7 +13,7 @@ use model::Fault as Wrong;
 use model::fault::integer_text;
 use model::id::{CollectionName, TenantId};
 use serde_json::{Value, json};
-use testkit::{Fault, TestApp, assert_faults};
+use testkit::{Fault, TestApp, assert_faults, assert_unavailable};
 use tracing::subscriber::DefaultGuard;
 
 /// What went wrong inside, which no caller may see.
@@ -379,12 +379,7 @@ async fn a_table_that_throttles_for_ever_is_a_503_that_leaves_nothing() {
     let client = app.client("acme", Role::Member);
     app.faults.inject("BatchGetItem", Fault::Throttled, 100);
     let answer = client.get("/me").await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.header("retry-after"), Some("5"));
-    assert_eq!(
-        answer.json(),
-        json!({"detail": "Service temporarily unavailable"})
-    );
+    assert_unavailable(&answer);
     let tenant: TenantId = "acme".parse().unwrap();
     let found = app.app.table.find_tenant(&tenant).await.unwrap();
     assert_eq!(found, None);

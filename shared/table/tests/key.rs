@@ -1,9 +1,8 @@
 //! Keys and their hash items: they change together or not at all, whatever else happens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -12,13 +11,11 @@ use model::key::{Key, KeyHash, KeyPatch, KeySecret, MAX_KEYS, SECRET_BYTES, Scop
 use model::quickstart::Step;
 use model::time::Moment;
 use table::key::{Created, Rotated};
-use table::{Error, Table, local_config};
-use testkit::{Fault, Faults, NOW, TABLE, engine};
+use table::{Error, Table};
+use testkit::{Fault, Faults, Item, NOW, TABLE, engine, items};
 use uuid::Uuid;
 
 const TRANSACTION: &str = "TransactWriteItems";
-
-type Item = HashMap<String, AttributeValue>;
 
 /// One table, reached by a client that always works and by one that meets faults.
 struct World {
@@ -52,15 +49,7 @@ impl World {
     }
 
     async fn items(&self) -> Vec<Item> {
-        let scanned = Client::from_conf(local_config(&self.endpoint).build())
-            .scan()
-            .table_name(TABLE)
-            .consistent_read(true)
-            .send()
-            .await
-            .expect("a scan");
-        assert!(scanned.last_evaluated_key().is_none(), "a longer table");
-        scanned.items.unwrap_or_default()
+        items(&self.endpoint).await
     }
 
     /// What the lookup by hash finds, by hash.

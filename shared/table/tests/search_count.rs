@@ -7,7 +7,7 @@ use model::period::Period;
 use model::time::Moment;
 use table::search::Counted;
 use table::{Error, Table};
-use testkit::{Fault, Faults, NOW, TABLE, engine};
+use testkit::{Fault, NOW, faulty_table};
 
 const UPDATE: &str = "UpdateItem";
 
@@ -51,15 +51,6 @@ async fn count_and_maybe_give_back(table: &Table, fails: bool) -> Option<Counted
         return None;
     }
     Some(counted)
-}
-
-/// A table whose client meets faults.
-async fn faulty() -> (Table, Faults) {
-    let endpoint = engine().await;
-    let faults = Faults::default();
-    let table = faults.table(&endpoint, TABLE);
-    table.create().await.expect("a table");
-    (table, faults)
 }
 
 #[tokio::test]
@@ -163,7 +154,7 @@ async fn one_tenants_searches_are_not_anothers() {
 
 #[tokio::test]
 async fn a_throttled_count_is_tried_again_and_counted_once() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     faults.inject("TransactWriteItems", Fault::Throttled, 2);
 
     assert!(count_capped(&table, 1).await.is_some());
@@ -174,7 +165,7 @@ async fn a_throttled_count_is_tried_again_and_counted_once() {
 
 #[tokio::test]
 async fn a_count_that_is_throttled_for_ever_is_given_up_and_counts_nothing() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     faults.inject("TransactWriteItems", Fault::Throttled, 100);
 
     let counting = table.count_capped_search(&tenant(), period(), 50).await;
@@ -188,7 +179,7 @@ async fn a_count_that_is_throttled_for_ever_is_given_up_and_counts_nothing() {
 
 #[tokio::test]
 async fn a_count_whose_answer_was_lost_is_at_most_one_too_many_and_never_too_few() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
 
     faults.inject(UPDATE, Fault::Lost, 1);
     count(&table).await;
@@ -203,7 +194,7 @@ async fn a_count_whose_answer_was_lost_is_at_most_one_too_many_and_never_too_few
 
 #[tokio::test]
 async fn a_return_whose_answer_was_lost_gives_back_no_more_than_one() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     let first = count_capped(&table, 50).await.unwrap();
     count_capped(&table, 50).await.unwrap();
     faults.inject(UPDATE, Fault::Lost, 1);
@@ -215,7 +206,7 @@ async fn a_return_whose_answer_was_lost_gives_back_no_more_than_one() {
 
 #[tokio::test]
 async fn a_count_that_meets_a_transaction_is_tried_again_and_counted_once() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     faults.inject(UPDATE, Fault::Met, 3);
 
     table.count_search(&tenant(), period()).await.unwrap();

@@ -11,7 +11,7 @@ use model::time::Moment;
 use table::limit::{Entry, Pair};
 use table::tenant::Tenant;
 use table::{Error, Table};
-use testkit::{Fault, Faults, NOW, TABLE, engine};
+use testkit::{Fault, NOW, faulty_table};
 
 fn tenant() -> TenantId {
     "t_abc123".parse().expect("a tenant")
@@ -92,15 +92,6 @@ async fn plan_of_limiter(table: &Table, brought: Option<Plan>) -> Option<Plan> {
     };
     let window = table.count_request(&tenant(), &entry).await;
     window.expect("a window").plan
-}
-
-/// A table whose client meets faults.
-async fn faulty() -> (Table, Faults) {
-    let endpoint = engine().await;
-    let faults = Faults::default();
-    let table = faults.table(&endpoint, TABLE);
-    table.create().await.expect("a table");
-    (table, faults)
 }
 
 #[tokio::test]
@@ -276,7 +267,7 @@ async fn tenants_whose_names_begin_alike_are_apart() {
 
 #[tokio::test]
 async fn a_throttled_first_call_is_tried_again() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     faults.inject("BatchGetItem", Fault::Throttled, 1);
     faults.inject("TransactWriteItems", Fault::Throttled, 1);
 
@@ -288,7 +279,7 @@ async fn a_throttled_first_call_is_tried_again() {
 
 #[tokio::test]
 async fn a_first_call_that_is_throttled_for_ever_is_given_up() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     faults.inject("BatchGetItem", Fault::Throttled, 100);
 
     let welcomed = welcome_as(&table, &user(), &profile("Jane"), Plan::Free, now()).await;
@@ -303,7 +294,7 @@ async fn a_first_call_that_is_throttled_for_ever_is_given_up() {
 
 #[tokio::test]
 async fn a_tenant_whose_creation_was_not_answered_is_reported_as_created() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     faults.inject("TransactWriteItems", Fault::Lost, 1);
 
     let created = table.create_tenant(&tenant(), Plan::Free, now()).await;
@@ -314,7 +305,7 @@ async fn a_tenant_whose_creation_was_not_answered_is_reported_as_created() {
 
 #[tokio::test]
 async fn a_first_call_whose_writes_were_not_answered_makes_both_once() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     faults.inject("TransactWriteItems", Fault::Lost, 2);
 
     welcome(&table, "Jane", Plan::Free, now()).await;
@@ -326,7 +317,7 @@ async fn a_first_call_whose_writes_were_not_answered_makes_both_once() {
 
 #[tokio::test]
 async fn a_plan_whose_setting_was_not_answered_or_met_others_is_set() {
-    let (table, faults) = faulty().await;
+    let (table, faults) = faulty_table().await;
     faults.inject("TransactWriteItems", Fault::Lost, 1);
     table.set_plan(&tenant(), Plan::Pro, now()).await.unwrap();
     assert_eq!(found_tenant(&table).await.unwrap().plan, Plan::Pro);

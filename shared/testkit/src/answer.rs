@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -106,4 +106,53 @@ pub fn assert_faults(answer: &Answer, expected: &[(&[&str], &str)]) {
         })
         .collect();
     assert_eq!(faults, expected);
+}
+
+/// Checks that an answer has this status and this `detail`.
+///
+/// # Panics
+/// If it has not.
+#[track_caller]
+pub fn assert_refusal(answer: &Answer, status: StatusCode, detail: &str) {
+    assert_eq!(answer.status, status, "{}", answer.text);
+    assert_eq!(answer.json(), json!({"detail": detail}));
+}
+
+/// Checks that an answer is the 401 that somebody without a good token gets.
+///
+/// # Panics
+/// If it is not.
+#[track_caller]
+pub fn assert_unauthorized(answer: &Answer) {
+    let detail = "Invalid or expired token";
+    assert_refusal(answer, StatusCode::UNAUTHORIZED, detail);
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+}
+
+/// Checks that an answer is the 503 of a table that does not do its work, and says when to ask
+/// again.
+///
+/// # Panics
+/// If it is not.
+#[track_caller]
+pub fn assert_unavailable(answer: &Answer) {
+    let detail = "Service temporarily unavailable";
+    assert_refusal(answer, StatusCode::SERVICE_UNAVAILABLE, detail);
+    assert_eq!(answer.header("retry-after"), Some("5"));
+}
+
+/// Checks that two answers differ in nothing but their request ids.
+///
+/// # Panics
+/// If they do.
+#[track_caller]
+pub fn assert_indistinguishable(left: &Answer, right: &Answer) {
+    let headers = |answer: &Answer| {
+        let mut headers = answer.headers.clone();
+        headers.remove("x-request-id");
+        headers
+    };
+    assert_eq!(left.status, right.status);
+    assert_eq!(left.text, right.text);
+    assert_eq!(headers(left), headers(right));
 }

@@ -9,6 +9,8 @@
 mod answer;
 mod faults;
 mod form;
+mod raw;
+mod seed;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,7 +18,7 @@ use api::{App, Clock, Config};
 use auth::{Grant, JwtSecret, Role, mint};
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, header};
+use axum::http::{Method, Request, StatusCode, header};
 use chrono::TimeDelta;
 use dynoxide::Database;
 use model::id::TenantId;
@@ -26,9 +28,14 @@ use serde_json::Value;
 use table::Table;
 use tower::ServiceExt;
 
-pub use answer::{Answer, assert_faults};
+pub use answer::{
+    Answer, assert_faults, assert_indistinguishable, assert_refusal, assert_unauthorized,
+    assert_unavailable,
+};
 pub use faults::{Fault, Faults};
 pub use form::Form;
+pub use raw::{Item, dynamodb, items};
+pub use seed::Upload;
 
 /// The secret that every test token is signed with.
 pub const SECRET: &str = "test-secret-test-secret-test-secret!";
@@ -67,6 +74,14 @@ pub async fn table() -> Table {
     let table = Table::at_endpoint(&engine().await, TABLE);
     table.create().await.expect("a table");
     table
+}
+
+/// The same, reached by a client that meets faults.
+pub async fn faulty_table() -> (Table, Faults) {
+    let faults = Faults::default();
+    let table = faults.table(&engine().await, TABLE);
+    table.create().await.expect("a table");
+    (table, faults)
 }
 
 impl TestApp {
@@ -111,6 +126,12 @@ impl TestApp {
     /// Moves the clock.
     pub fn advance(&self, by: TimeDelta) {
         self.app.clock.advance(by);
+    }
+
+    /// Moves the clock to a moment.
+    pub fn travel(&self, to: &str) {
+        let to: Moment = to.parse().expect("a moment");
+        self.advance(to - self.app.clock.now());
     }
 
     /// A member of a new tenant on `plan`.
@@ -227,6 +248,16 @@ impl Client<'_> {
         self.app
             .send(request.body(form.body()).expect("a request"))
             .await
+    }
+
+    /// Checks that a path is only read: what would change something is a 405.
+    pub async fn assert_only_read(&self, path: &str) {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let answer = self.call(method, path, None).await;
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            assert_refusal(&answer, status, "Method not allowed");
+            assert_eq!(answer.header("allow"), Some("GET,HEAD"));
+        }
     }
 
     /// Uploads CSV text to a collection, as record type `product`.
