@@ -16,6 +16,7 @@ use serde_json::Value;
 use table::record::Place;
 use table::search::Counted;
 use table::summary::View;
+use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::format::{Answer, FORMATS, Format, Metadata, Pagination, Row, Timings};
@@ -38,7 +39,7 @@ pub(crate) async fn search_collection(
         .ok_or(Error::NotFound("Collection"))?;
     caller.admitted().await?;
 
-    // A task of its own: a client that hangs up leaves no search counted that was not answered.
+    // A task of its own, which sees it if the client has hung up and there is nobody to answer.
     let search = Search {
         app,
         tenant: caller.tenant,
@@ -48,7 +49,9 @@ pub(crate) async fn search_collection(
         format,
         started,
     };
-    tokio::spawn(search.run().in_current_span()).await?
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(search.run(answer).in_current_span());
+    answered.await.map_err(Error::internal)?
 }
 
 struct Search {
@@ -62,18 +65,31 @@ struct Search {
 }
 
 impl Search {
-    /// Counts the search first and gives it back on failure: whatever happens in between, no
-    /// search is free.
-    async fn run(self) -> Result<Response> {
-        let counted = self.count().await?;
-        let answered = self.respond().await;
-        if answered.is_err() {
-            let given_back = self.app.table.uncount_search(&self.tenant, counted).await;
-            if let Err(error) = given_back {
-                tracing::error!(tenant = %self.tenant, %error, "a failed search stays counted");
+    /// Counts the search first, and gives it back if it failed or nobody waits for it any more:
+    /// whatever happens in between, no search is free.
+    async fn run(self, answer: oneshot::Sender<Result<Response>>) {
+        let counted = match self.count().await {
+            Ok(counted) => counted,
+            Err(error) => {
+                // Nothing is counted, so it does not matter whether anybody waits.
+                let _ = answer.send(Err(error));
+                return;
             }
+        };
+        let response = self.respond().await;
+        if response.is_err() {
+            self.give_back(counted).await;
+            let _ = answer.send(response);
+        } else if answer.send(response).is_err() {
+            self.give_back(counted).await;
         }
-        answered
+    }
+
+    async fn give_back(&self, counted: Counted) {
+        let given_back = self.app.table.uncount_search(&self.tenant, counted).await;
+        if let Err(error) = given_back {
+            tracing::error!(tenant = %self.tenant, %error, "a failed search stays counted");
+        }
     }
 
     async fn count(&self) -> Result<Counted> {

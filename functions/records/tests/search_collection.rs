@@ -1,5 +1,7 @@
 //! `POST /portal/search/{collection}`: searches a collection.
 
+use std::time::Duration;
+
 use auth::Role;
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
@@ -10,7 +12,7 @@ use model::plan::Plan;
 use model::quickstart::Step;
 use model::time::Moment;
 use serde_json::{Value, json};
-use testkit::{Answer, Client, NOW, TestApp, assert_faults, assert_unauthorized};
+use testkit::{Answer, Client, Fault, NOW, TestApp, assert_faults, assert_unauthorized};
 
 /// The collection and record type of most of these tests.
 const PRODUCTS: (&str, &str) = ("manufacturing", "product");
@@ -796,4 +798,28 @@ async fn a_stranger_may_not_search() {
     let answer = app.stranger().post(SEARCH, json!({})).await;
 
     assert_unauthorized(&answer);
+}
+
+#[tokio::test]
+async fn a_search_that_nobody_waits_for_is_given_back() {
+    let app = TestApp::new(records::router()).await;
+    let client = app.tenant(Plan::Pro).await;
+    app.add(&client.tenant, PRODUCTS, &[bearing()]).await;
+    // Building the index is slow then, and comes after the search was counted.
+    app.faults.inject("Query", Fault::Throttled, 4);
+
+    let search = client.post(SEARCH, json!({"query": "bearing"}));
+    let hung_up = tokio::time::timeout(Duration::from_millis(100), search).await;
+
+    assert!(hung_up.is_err(), "it was answered too soon");
+    for _ in 0..300 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if counted(&app, &client.tenant).await == 0 {
+            break;
+        }
+    }
+    assert_eq!(counted(&app, &client.tenant).await, 0);
+    let answer = client.post(SEARCH, json!({"query": "bearing"})).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(counted(&app, &client.tenant).await, 1);
 }

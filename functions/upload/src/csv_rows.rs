@@ -7,13 +7,16 @@ use model::{Fault, Faults, cell};
 use serde_json::{Map, Value};
 
 use crate::form::field_fault;
-use crate::rows::{Cursor, Row};
+use crate::rows::{Cursor, MAX_READ, Row};
 
 /// The delimiters that are looked for.
 const DELIMITERS: [u8; 4] = *b",;\t|";
 
 /// How many records of a file tell its delimiter.
 const SAMPLE: usize = 20;
+
+/// How many bytes of it are looked at for that, at most.
+const SAMPLE_BYTES: usize = 256 * 1024;
 
 /// The most columns.
 const MAX_COLUMNS: usize = 1_000;
@@ -75,7 +78,10 @@ impl CsvRows {
         let mut reader = reader(&self.text[from..], self.delimiter);
         let mut record = StringRecord::new();
         let mut rows = Vec::new();
-        while rows.len() < most && matches!(reader.read_record(&mut record), Ok(true)) {
+        while rows.len() < most
+            && reader.position().byte() < MAX_READ as u64
+            && matches!(reader.read_record(&mut record), Ok(true))
+        {
             cursor.row += 1;
             rows.push((cursor.row, self.draft(&record)));
         }
@@ -124,6 +130,8 @@ fn reader(text: &str, delimiter: u8) -> Reader<&[u8]> {
 /// The delimiter under which most of the first records have the columns of the first one; of
 /// several, the one with most columns. A file of one column has a comma.
 fn delimiter(text: &str) -> u8 {
+    let end = text.floor_char_boundary(SAMPLE_BYTES.min(text.len()));
+    let text = &text[..end];
     let quality = |delimiter: &u8| {
         let lengths: Vec<usize> = reader(text, *delimiter)
             .records()
@@ -149,15 +157,6 @@ fn header(text: &str, delimiter: u8) -> std::result::Result<(Vec<String>, usize)
         Fault::new("csv_invalid", format!("The header cannot be read: {error}"))
     };
     reader.read_record(&mut record).map_err(unreadable)?;
-    if record.len() > MAX_COLUMNS {
-        return Err(Fault::new(
-            "too_many_columns",
-            format!(
-                "The file has {} columns, at most {MAX_COLUMNS} are taken",
-                record.len()
-            ),
-        ));
-    }
     let columns: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
     for (index, column) in columns.iter().enumerate() {
         if column.is_empty() {
@@ -198,8 +197,22 @@ fn check_fields(bytes: &[u8], delimiter: u8) -> std::result::Result<(), Fault> {
     }
     let mut at = At::Start;
     let (mut line, mut opened, mut length) = (1_u64, 1_u64, 0_usize);
+    let mut columns = 1;
     for &byte in bytes {
         line += u64::from(byte == b'\n');
+        if at != At::Quoted {
+            match byte {
+                b'\n' | b'\r' => columns = 1,
+                byte if byte == delimiter => columns += 1,
+                _ => {}
+            }
+        }
+        if columns > MAX_COLUMNS {
+            return Err(Fault::new(
+                "too_many_columns",
+                format!("Line {line} has more than the {MAX_COLUMNS} columns that are taken"),
+            ));
+        }
         at = match (at, byte) {
             (At::Start, b'"') => {
                 opened = line;

@@ -4,7 +4,7 @@ use api::{Error, Place, Result};
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use model::fault::{Fault, length};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
@@ -13,6 +13,9 @@ const MAX_FILE: u64 = 50 * 1024 * 1024;
 
 /// More parts than this are no upload.
 const MAX_PARTS: usize = 100;
+
+/// How many bytes of the body are taken at once.
+const PIECE: usize = 1024 * 1024;
 
 /// The longest boundary that RFC 2046 allows.
 const MAX_BOUNDARY: usize = 70;
@@ -55,7 +58,7 @@ impl Form {
         if !first.trim_ascii_start().starts_with(b"-") {
             return Err(malformed_form("The form has to begin with its boundary"));
         }
-        let stream = stream::iter([Ok(first)]).chain(rest);
+        let stream = coarse(stream::iter([Ok(first)]).chain(rest));
         let whole = SizeLimit::new().whole_stream(limit + OVERHEAD);
         let constraints = Constraints::new().size_limit(whole);
         let mut multipart = Multipart::with_constraints(stream, boundary, constraints);
@@ -152,6 +155,24 @@ async fn not_empty(body: Body) -> Result<(Bytes, BodyDataStream)> {
             Some(Err(_)) => return Err(malformed_form(INCOMPLETE)),
         }
     }
+}
+
+/// The same bytes in pieces of about [`PIECE`]. What reads the form looks through the header of a
+/// part from its start with each piece that comes, so a long one in small pieces would take for ever.
+fn coarse<E>(
+    stream: impl Stream<Item = std::result::Result<Bytes, E>> + Unpin,
+) -> impl Stream<Item = std::result::Result<Bytes, E>> {
+    stream::unfold(stream, |mut stream| async {
+        let mut piece = Vec::new();
+        while piece.len() < PIECE {
+            match stream.next().await {
+                Some(Ok(bytes)) => piece.extend_from_slice(&bytes),
+                Some(Err(error)) => return Some((Err(error), stream)),
+                None => break,
+            }
+        }
+        (!piece.is_empty()).then(|| (Ok(Bytes::from(piece)), stream))
+    })
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String> {

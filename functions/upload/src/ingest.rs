@@ -18,17 +18,14 @@ use tokio::time::Instant;
 
 use crate::answer::{Errors, Summary};
 use crate::rows::{Cursor, Rows};
-use crate::window::{Candidate, Target, WINDOW, candidates};
+use crate::window::{Candidate, SLICE, Target, Window};
 
 /// How much longer than it may write an upload's reservation is held: longer than its last call to
 /// the table takes, so that nobody settles for it while it still writes.
 const HELD_LONGER: TimeDelta = TimeDelta::minutes(1);
 
 /// How long an upload waits for others on which it depends whether it fits the plan.
-const WAITING: Duration = Duration::from_secs(20);
-
-/// How many rows are written before they are brought into the index.
-const SLICE: usize = 5_000;
+const WAITING: Duration = Duration::from_secs(5);
 
 /// How many changed records are written at once.
 const CHANGES: usize = 16;
@@ -64,10 +61,10 @@ pub(crate) struct Outcome {
 impl Ingest {
     /// Writes the file. A plan's cap is decided before anything is written.
     pub(crate) async fn run(self, app: &App) -> Result<Outcome> {
-        let deadline = Instant::now() + app.config.upload_time;
         let Some((collection, hold)) = self.reserve(app).await? else {
             return self.reject_all().await;
         };
+        let deadline = Instant::now() + app.config.upload_time;
         let mut outcome = Outcome::default();
         let written = self.write(app, &collection, deadline, &mut outcome).await;
         // Whatever was written is counted, also when the rest failed; where it is not known what
@@ -90,7 +87,7 @@ impl Ingest {
     /// Reserves what the file adds; `None` if it has no good row.
     async fn reserve(&self, app: &App) -> Result<Option<(Collection, Hold)>> {
         let limits = self.plan.limits();
-        let give_up = Instant::now() + WAITING;
+        let give_up = Instant::now() + WAITING.min(app.config.upload_time);
         let mut wait = Duration::from_millis(5);
         let mut ids: Option<(u32, Vec<RecordId>)> = None;
         loop {
@@ -107,6 +104,11 @@ impl Ingest {
                 return Ok(None);
             }
             let mut rows = ids.len();
+            // All of them are live afterwards. More than there are now means that some are new.
+            let most = limits.records.map(|most| most.max(summary.records()));
+            if most.is_some_and(|most| rows as u64 > most) {
+                return Err(self.over_records());
+            }
             if let (Some(_), Some(known)) = (limits.records, known) {
                 let place = Place::new(tenant, known.number, known.generation);
                 rows -= app.table.existing_records(&place, ids).await?.len();
@@ -187,31 +189,47 @@ impl Ingest {
             ..Outcome::default()
         };
         let mut cursor = Cursor::default();
-        while !self.window(&mut cursor, 0, &mut outcome).await?.1 {}
-        Ok(outcome)
+        loop {
+            let window = Arc::new(self.survey(cursor, 0).await?);
+            if window.end.row == cursor.row {
+                return Ok(outcome);
+            }
+            while self
+                .read(&window, &mut cursor, 0, &mut outcome)
+                .await?
+                .is_some()
+            {}
+        }
     }
 
-    /// The candidates of the next window, and whether there was none left.
-    async fn window(
+    /// Looks through the window that begins at `start`.
+    async fn survey(&self, start: Cursor, number: u32) -> Result<Window> {
+        let (rows, target) = (Arc::clone(&self.rows), self.target.clone());
+        let survey = move || Window::survey(&rows, start, &target, number);
+        Ok(tokio::task::spawn_blocking(survey).await?)
+    }
+
+    /// The next candidates of a window; `None` at its end.
+    async fn read(
         &self,
+        window: &Arc<Window>,
         cursor: &mut Cursor,
         number: u32,
         outcome: &mut Outcome,
-    ) -> Result<(Vec<Candidate>, bool)> {
-        let (rows, target, mut at) = (Arc::clone(&self.rows), self.target.clone(), *cursor);
+    ) -> Result<Option<Vec<Candidate>>> {
+        let (rows, target) = (Arc::clone(&self.rows), self.target.clone());
+        let (window, mut at) = (Arc::clone(window), *cursor);
         let mut summary = outcome.summary;
         let mut errors = std::mem::take(&mut outcome.errors);
-        let read = tokio::task::spawn_blocking(move || {
-            let window = rows.read(&mut at, WINDOW);
-            let end = window.is_empty();
-            let found = candidates(window, &target, number, &mut summary, &mut errors);
-            (found, end, at, summary, errors)
-        });
-        let (found, end, at, summary, errors) = read.await?;
+        let read = move || {
+            let found = window.read(&rows, &mut at, &target, number, (&mut summary, &mut errors));
+            (found, at, summary, errors)
+        };
+        let (found, at, summary, errors) = tokio::task::spawn_blocking(read).await?;
         *cursor = at;
         outcome.summary = summary;
         outcome.errors = errors;
-        Ok((found, end))
+        Ok(found)
     }
 
     async fn write(
@@ -221,17 +239,16 @@ impl Ingest {
         deadline: Instant,
         outcome: &mut Outcome,
     ) -> Result<()> {
+        let number = collection.number;
         let mut cursor = Cursor::default();
         loop {
-            let (mut found, end) = self.window(&mut cursor, collection.number, outcome).await?;
-            if end {
+            let window = Arc::new(self.survey(cursor, number).await?);
+            if window.end.row == cursor.row {
                 return Ok(());
             }
-            while !found.is_empty() {
-                let rest = found.split_off(found.len().min(SLICE));
+            while let Some(found) = self.read(&window, &mut cursor, number, outcome).await? {
                 self.slice(app, collection, found, deadline, outcome)
                     .await?;
-                found = rest;
             }
         }
     }

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::form::field_fault;
-use crate::rows::{Cursor, Row};
+use crate::rows::{Cursor, MAX_READ, Row};
 
 #[derive(Debug)]
 pub(crate) struct JsonRows {
@@ -50,7 +50,9 @@ impl JsonRows {
 
     pub(crate) fn read(&self, cursor: &mut Cursor, most: usize) -> Vec<Row> {
         let mut rows = Vec::new();
+        let start = cursor.at;
         while rows.len() < most
+            && cursor.at - start < MAX_READ
             && let Some(row) = self.next(&mut cursor.at)
         {
             cursor.row += 1;
@@ -94,6 +96,11 @@ impl JsonRows {
 }
 
 fn draft(row: &str) -> std::result::Result<Draft, Faults> {
+    // Far beyond what a record may have, however it is escaped: not worth taking apart.
+    if row.len() > MAX_READ {
+        let message = "The row has more than 1 MB, a record at most 48 KB";
+        return Err(vec![Fault::new("too_large", message)]);
+    }
     let value = json::parse(row.as_bytes()).map_err(|error| {
         let message = if error.is_data() {
             "The row has a duplicate key".to_owned()

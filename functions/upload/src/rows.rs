@@ -17,11 +17,14 @@ pub(crate) enum Rows {
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// A byte of the text, or a number of rows: the format's own.
+    /// The byte of the text.
     pub(crate) at: usize,
     /// How many rows were read.
     pub(crate) row: u64,
 }
+
+/// How many bytes of a file are read at once: what is parsed takes many times the room of its text.
+pub(crate) const MAX_READ: usize = 1024 * 1024;
 
 /// A row: its number, from 1, and what it says.
 pub(crate) type Row = (u64, std::result::Result<Draft, Faults>);
@@ -45,7 +48,7 @@ impl Rows {
         }
     }
 
-    /// Reads up to `most` rows; none at the end.
+    /// Reads up to `most` rows and [`MAX_READ`] bytes; none at the end.
     pub(crate) fn read(&self, cursor: &mut Cursor, most: usize) -> Vec<Row> {
         match self {
             Self::Csv(rows) => rows.read(cursor, most),

@@ -44,32 +44,30 @@ impl Folder {
         self.path.join("portal.db")
     }
 
-    /// Takes the folder for this process; `None` if another one has it.
+    /// Takes the folder for this process; `None` if another one has it. Nobody is led any more to
+    /// where the last one served DynamoDB.
     pub(crate) fn try_lock(&self) -> Result<Option<Lock>> {
         let file = self.private("lock", OpenOptions::new().create(true).truncate(false))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock {}", self.path.display()))
+                return Err(error).with_context(|| format!("cannot lock {}", self.path.display()));
             }
+        }
+        let stale = self.path.join(ENDPOINT);
+        match std::fs::remove_file(&stale) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", stale.display()))
+            }
+            _ => Ok(Some(Lock { _file: file })),
         }
     }
 
-    /// The same, where another process is a reason to give up. Nobody is led to where the last
-    /// process served DynamoDB from then on.
+    /// The same, where another process is a reason to give up.
     pub(crate) fn lock(&self) -> Result<Lock> {
         match self.try_lock()? {
-            Some(lock) => {
-                let stale = self.path.join(ENDPOINT);
-                match std::fs::remove_file(&stale) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => {
-                        let cannot = || format!("cannot remove {}", stale.display());
-                        Err(error).with_context(cannot)
-                    }
-                    _ => Ok(lock),
-                }
-            }
+            Some(lock) => Ok(lock),
             None => bail!(
                 "another portal-local serves the data folder {}",
                 self.path.display()

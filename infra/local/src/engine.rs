@@ -2,6 +2,7 @@
 //! client and, unless it is switched off, to other programs.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use dynoxide::Database;
@@ -16,6 +17,9 @@ use crate::data::Folder;
 const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 /// Any free port.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How long other programs may hold up the end.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A running engine.
 pub(crate) struct Engine {
@@ -95,10 +99,12 @@ impl Engine {
     /// Stops serving, after the requests that are running.
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
-        match self.serving.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(error, "the database did not stop well"),
-            Err(error) => tracing::error!(%error, "the database did not stop well"),
+        match tokio::time::timeout(GRACE, self.serving).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::error!(error, "the database did not stop well"),
+            Ok(Err(error)) => tracing::error!(%error, "the database did not stop well"),
+            // Somebody holds a connection; what was answered is written.
+            Err(_) => tracing::warn!("the database has a client that does not hang up"),
         }
     }
 }

@@ -73,7 +73,7 @@ impl App {
     }
 
     /// Makes sure that a caller's tenant and user exist. A process asks the table once for each:
-    /// neither is ever deleted. A caller who is refused creates nothing.
+    /// neither is ever deleted. A caller whom the limiter refuses creates nothing.
     pub(crate) async fn welcome(&self, caller: &auth::Caller, admission: &Admission) -> Result<()> {
         let (tenant, user) = (&caller.tenant, &caller.user);
         let who = (tenant.clone(), user.clone());

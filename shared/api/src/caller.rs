@@ -6,6 +6,7 @@ use auth::Role;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
+use futures_util::FutureExt;
 use model::id::{TenantId, UserId};
 
 use crate::app::App;
@@ -86,6 +87,12 @@ async fn identify(parts: &mut Parts, app: &App, kind: Kind) -> Result<Caller> {
     let admission = Limiter::admit(app, &caller.tenant, kind);
     if let Some(ticket) = parts.extensions.get::<Ticket>() {
         ticket.put(&caller.tenant, &caller.user, &admission);
+    }
+    // What memory refuses is refused before anything is read for it.
+    if let Some(Some(reading)) = admission.clone().now_or_never()
+        && let Some(seconds) = reading.retry_after
+    {
+        return Err(Error::RateLimited(seconds));
     }
     app.welcome(&caller, &admission).await?;
     Ok(Caller {

@@ -117,7 +117,8 @@ fn whole(number: &Number) -> Option<i64> {
     (double.fract() == 0.0 && double.abs() <= EXACT).then_some(double as i64)
 }
 
-/// The most significant digits that say no more than a double does.
+/// As many significant digits name every double: a number with no more of them is taken for the
+/// double it came from.
 const DOUBLE_DIGITS: usize = 17;
 
 /// Whether a number in `text`, which is valid JSON, has more digits than a double or a 64-bit integer
@@ -157,9 +158,11 @@ fn too_precise(number: &str) -> bool {
     let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
     let zeros = |digits: &mut dyn Iterator<Item = &u8>| digits.take_while(|d| **d == b'0').count();
     let outer = zeros(&mut digits.iter()) + zeros(&mut digits.iter().rev());
-    digits.len().saturating_sub(outer) > DOUBLE_DIGITS
-        && number.parse::<i64>().is_err()
-        && number.parse::<u64>().is_err()
+    let significant = digits.len().saturating_sub(outer);
+    if significant > 0 && number.parse::<f64>().is_ok_and(|double| double == 0.0) {
+        return true;
+    }
+    significant > DOUBLE_DIGITS && number.parse::<i64>().is_err() && number.parse::<u64>().is_err()
 }
 
 /// Writes `value` into a hash in one form: object keys sorted, every part tagged and its length
@@ -259,6 +262,7 @@ mod tests {
         }
         for lost in [
             "18446744073709551616",
+            "1e-400",
             "[1, -9223372036854775809]",
             r#"{"a\\": [123456789.123456789123]}"#,
             "0.1000000000000000055511151231257827",

@@ -35,6 +35,9 @@ const MAX_VALUE: usize = 128;
 /// How many paths of one collection can be filtered and sorted by. Each is a column.
 pub(crate) const MAX_PATHS: usize = 10_000;
 
+/// How many paths that look the same from outside are told apart in a filter.
+const MAX_NAMESAKES: usize = 8;
+
 /// Stands between the steps of a path.
 const STEP: char = '\u{241f}';
 
@@ -217,6 +220,7 @@ impl Paths {
             .get(field)
             .into_iter()
             .flatten()
+            .take(MAX_NAMESAKES)
             .map(String::as_str)
     }
 
@@ -336,11 +340,6 @@ pub(crate) fn exact(number: &serde_json::Number) -> Option<f64> {
     number.as_f64().filter(|_| fits)
 }
 
-/// The two halves of an id.
-pub(crate) fn halves(id: uuid::Uuid) -> (u64, u64) {
-    id.as_u64_pair()
-}
-
 /// The document of a record. Paths that it is the first to have are noted in `paths`.
 pub(crate) fn document(fields: &Fields, record: &Record, paths: &mut Paths) -> TantivyDocument {
     let mut flat = Flat::default();
@@ -353,7 +352,7 @@ pub(crate) fn document(fields: &Fields, record: &Record, paths: &mut Paths) -> T
     }
 
     let mut document = TantivyDocument::new();
-    let (high, low) = halves(record.id.0);
+    let (high, low) = record.id.0.as_u64_pair();
     document.add_text(fields.id, record.id.to_string());
     document.add_u64(fields.id_high, high);
     document.add_u64(fields.id_low, low);

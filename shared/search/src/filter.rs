@@ -13,7 +13,7 @@ use crate::analysis::{Fields, Paths, exact, fold, value};
 /// The most conditions of one request.
 const MAX_FILTERS: usize = 20;
 
-/// The most values of one condition.
+/// The most values of all conditions of one request.
 const MAX_VALUES: usize = 1_000;
 
 /// The field that stands for the record type.
@@ -72,10 +72,15 @@ pub(crate) fn parse(filters: &Value) -> Result<Vec<Filter>, Fault> {
 }
 
 fn each(filters: &Map<String, Value>) -> Result<Vec<Filter>, Fault> {
+    let mut asked = 0;
     filters
         .iter()
         .map(|(name, value)| {
             let values = operands(value).map_err(|fault| fault.at(name))?;
+            asked += values.iter().map(parts).sum::<usize>();
+            if asked > MAX_VALUES {
+                return Err(too_many().at(name));
+            }
             Ok(Filter {
                 name: name.clone(),
                 values,
@@ -86,10 +91,7 @@ fn each(filters: &Map<String, Value>) -> Result<Vec<Filter>, Fault> {
 
 fn operands(value: &Value) -> Result<Vec<Operand>, Fault> {
     match value {
-        Value::Array(items) if items.len() > MAX_VALUES => Err(Fault::new(
-            "too_long",
-            format!("List should have at most {MAX_VALUES} items"),
-        )),
+        Value::Array(items) if items.len() > MAX_VALUES => Err(too_many()),
         Value::Array(items) => items
             .iter()
             .enumerate()
@@ -101,10 +103,6 @@ fn operands(value: &Value) -> Result<Vec<Operand>, Fault> {
 
 fn operand(value: &Value) -> Result<Operand, Fault> {
     match value {
-        Value::String(text) if text.matches(',').count() >= MAX_VALUES => Err(Fault::new(
-            "too_long",
-            format!("A string should have at most {MAX_VALUES} parts between commas"),
-        )),
         Value::String(text) => Ok(Operand::Text(text.clone())),
         Value::Number(number) => Ok(Operand::Number(number.clone())),
         Value::Bool(value) => Ok(Operand::Bool(*value)),
@@ -169,6 +167,23 @@ impl Filter {
                 "A range takes one number or one string",
             )),
         }
+    }
+}
+
+fn too_many() -> Fault {
+    Fault::new(
+        "too_long",
+        format!(
+            "Filters should have at most {MAX_VALUES} values in all, parts between commas included"
+        ),
+    )
+}
+
+/// How many values an operand stands for.
+fn parts(operand: &Operand) -> usize {
+    match operand {
+        Operand::Text(text) => 1 + text.matches(',').count(),
+        Operand::Number(_) | Operand::Bool(_) => 1,
     }
 }
 

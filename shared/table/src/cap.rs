@@ -209,9 +209,11 @@ impl Table {
         tally: &Tally,
         now: Moment,
     ) -> Result<bool> {
-        let done = Change::update("SET held.#upload.done = :yes")
+        // The version moves, so that no reservation puts back what it read before.
+        let done = Change::update("SET held.#upload.done = :yes, version = version + :one")
             .when("held.#upload.done = :no")
             .name("#upload", upload.to_string())
+            .value(":one", item::number(1))
             .value(":yes", AttributeValue::Bool(true))
             .value(":no", AttributeValue::Bool(false));
         let mut others = Vec::new();
@@ -238,7 +240,8 @@ impl Table {
             writes.extend(others.iter().cloned());
             let outcome = self.transact(writes).await?;
             if outcome == Outcome::Done {
-                self.release(tenant, upload).await?;
+                // What is left of the reservation goes with the next look after its time, if not now.
+                let _ = self.release(tenant, upload).await;
                 return Ok(true);
             }
             let known = newer.len();

@@ -443,14 +443,18 @@ async fn a_change_of_visibility_moves_the_counter_with_it() {
     world.with(&old).await;
     assert_eq!(world.public().await, 0);
 
-    let public = Record {
-        visibility: Visibility::Public,
-        ..changed(&old, "Bolt")
-    };
-    let changes = (0..10).map(|_| change(&world.table, &old, &public));
+    let versions: Vec<Record> = (0..10)
+        .map(|n| Record {
+            visibility: Visibility::Public,
+            ..changed(&old, &format!("Bolt {n}"))
+        })
+        .collect();
+    let changes = versions.iter().map(|new| change(&world.table, &old, new));
     let made = join_all(changes).await;
     assert_eq!(made.iter().filter(|made| **made).count(), 1);
     assert_eq!(world.public().await, 1);
+    let winner = made.iter().position(|made| *made).unwrap();
+    let public = versions[winner].clone();
 
     let private = Record {
         visibility: Visibility::Private,

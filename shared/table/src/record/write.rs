@@ -121,7 +121,6 @@ impl Table {
             .send()
             .await?;
         // One that fails does not keep the others from being told.
-        // One that fails does not keep the others from being told.
         let mut failure = Ok(());
         let mut known = Vec::new();
         for (row, response) in open.iter().zip(answer.responses.unwrap_or_default()) {
@@ -227,35 +226,35 @@ impl Table {
             change = change.value(place, value);
         }
         let key = place.key(new.id);
-        if old.visibility == new.visibility {
-            if self.update(&key, &change).await?.is_some() {
-                return Ok(true);
-            }
-            // The SDK repeats a call whose answer was lost, and the repetition meets its own work.
-            let current = self.get(&key).await?.map(item::read::<Body>).transpose()?;
-            let mut made = Body::of(new)?;
-            made.changed_by = Some(by);
-            return Ok(current.is_some_and(|current| {
-                Body {
-                    born: made.born,
-                    ..current
-                } == made
-            }));
-        }
-        let one = if new.visibility == Visibility::Public {
-            1
+        let done = if old.visibility == new.visibility {
+            self.update(&key, &change).await?.is_some()
         } else {
-            -1
+            let one = if new.visibility == Visibility::Public {
+                1
+            } else {
+                -1
+            };
+            let count = Change::update("ADD #public :one")
+                .name("#public", "public")
+                .value(":one", item::number(one));
+            let counter = collection::count_key(&place.tenant, place.number, new.id.shard());
+            let writes = vec![
+                self.update_write(&key, &change)?,
+                self.update_write(&counter, &count)?,
+            ];
+            self.transact(writes).await? == Outcome::Done
         };
-        let count = Change::update("ADD #public :one")
-            .name("#public", "public")
-            .value(":one", item::number(one));
-        let counter = collection::count_key(&place.tenant, place.number, new.id.shard());
-        let writes = vec![
-            self.update_write(&key, &change)?,
-            self.update_write(&counter, &count)?,
-        ];
-        Ok(self.transact(writes).await? == Outcome::Done)
+        if done {
+            return Ok(true);
+        }
+        // A call whose answer was lost is repeated, and the repetition meets its own work.
+        let current = self.get(&key).await?.map(item::read::<Body>).transpose()?;
+        let mut made = Body::of(new)?;
+        made.changed_by = Some(by);
+        Ok(current.is_some_and(|current| {
+            made.born = current.born;
+            current == made
+        }))
     }
 }
 
