@@ -35,7 +35,13 @@ fn token(
 /// Another process over the same table.
 async fn restarted(app: &TestApp) -> TestApp {
     let settings = [("RATE_LIMIT_ENABLED", "false")];
-    TestApp::at(&app.endpoint, account::router(), &settings, None).await
+    TestApp::at(
+        (&app.endpoint, &app.store),
+        account::router(),
+        &settings,
+        None,
+    )
+    .await
 }
 
 async fn plan_of(app: &TestApp, client: &Client<'_>) -> Plan {

@@ -278,7 +278,13 @@ async fn no_later_token_undoes_a_change() {
     assert_eq!(changed.status, StatusCode::OK);
 
     let settings = [("RATE_LIMIT_ENABLED", "false")];
-    let later = TestApp::at(&app.endpoint, account::router(), &settings, None).await;
+    let later = TestApp::at(
+        (&app.endpoint, &app.store),
+        account::router(),
+        &settings,
+        None,
+    )
+    .await;
     let client = later.client(client.tenant.as_str(), Role::Member);
 
     assert_eq!(account(&client).await, changed.json());

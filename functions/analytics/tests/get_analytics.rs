@@ -9,28 +9,23 @@ use model::id::TenantId;
 use model::period::Period;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use table::cap::{ShardTally, Tally};
 use testkit::{Client, Fault, TestApp, assert_unauthorized, assert_unavailable};
 
-/// Counts new records in two shards of a collection, as an upload does, and returns the
+/// Counts new records in two shards of a collection, so many and so many of them public, as an
+/// upload does, and returns the
 /// collection's number.
 async fn add_records(
     app: &TestApp,
     tenant: &TenantId,
     collection: &str,
-    shards: [ShardTally; 2],
+    shards: [(u64, u64); 2],
 ) -> u32 {
-    let rows: u64 = shards.iter().map(|shard| shard.added).sum();
+    let rows: u64 = shards.iter().map(|(added, _)| added).sum();
     let upload = app.reserve(tenant, (collection, "product"), rows).await;
     let [first, last] = shards;
-    let tally = Tally::from([(0, first), (15, last)]);
+    let tally = testkit::tally(&[(0, first.0, first.1), (15, last.0, last.1)]);
     upload.settle(&tally).await;
     upload.hold.number
-}
-
-/// So many records in one shard, so many of them public.
-fn shard(added: u64, public: u64) -> ShardTally {
-    ShardTally { added, public }
 }
 
 /// Counts open searches of now that found records of a collection.
@@ -79,10 +74,10 @@ async fn a_new_tenant_has_no_rows() {
 async fn every_collection_has_a_row_in_the_order_of_the_names() {
     let app = TestApp::new(analytics::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    let manufacturing = [shard(2_000, 1_900), shard(450, 200)];
+    let manufacturing = [(2_000, 1_900), (450, 200)];
     let manufacturing = add_records(&app, &client.tenant, "manufacturing", manufacturing).await;
     app.advance(TimeDelta::milliseconds(1_500));
-    let hotels = [shard(600, 600), shard(600, 600)];
+    let hotels = [(600, 600), (600, 600)];
     let hotels = add_records(&app, &client.tenant, "hotels", hotels).await;
     search_openly(&app, &client.tenant, manufacturing, 31).await;
     search_openly(&app, &client.tenant, hotels, 16).await;
@@ -116,13 +111,7 @@ async fn every_collection_has_a_row_in_the_order_of_the_names() {
 async fn a_collection_that_nobody_searched_has_zero_open_searches() {
     let app = TestApp::new(analytics::router()).await;
     let client = app.tenant(Plan::Free).await;
-    add_records(
-        &app,
-        &client.tenant,
-        "manufacturing",
-        [shard(1, 0), shard(0, 0)],
-    )
-    .await;
+    add_records(&app, &client.tenant, "manufacturing", [(1, 0), (0, 0)]).await;
     assert_eq!(
         analytics(&client).await,
         json!({
@@ -146,7 +135,7 @@ async fn a_collection_that_nobody_searched_has_zero_open_searches() {
 async fn the_last_update_is_the_latest_of_all_uploads() {
     let app = TestApp::new(analytics::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let one = [shard(1, 0), shard(0, 0)];
+    let one = [(1, 0), (0, 0)];
     for expected in ["2026-03-08T12:00:00Z", "2026-03-08T13:00:00Z"] {
         add_records(&app, &client.tenant, "manufacturing", one).await;
         let row = &analytics(&client).await["collections"][0];
@@ -206,7 +195,7 @@ async fn a_collection_that_an_upload_has_only_reserved_has_no_row() {
 async fn open_searches_at_once_are_all_counted() {
     let app = TestApp::new(analytics::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let one = [shard(1, 1), shard(0, 0)];
+    let one = [(1, 1), (0, 0)];
     let number = add_records(&app, &client.tenant, "manufacturing", one).await;
     search_openly(&app, &client.tenant, number, 40).await;
     let answer = analytics(&client).await;
@@ -229,7 +218,7 @@ async fn searches_of_the_dashboard_are_not_open_ones() {
 async fn open_searches_are_counted_by_the_month_in_utc() {
     let app = TestApp::new(analytics::router()).await;
     let tenant = app.tenant(Plan::Free).await.tenant;
-    let one = [shard(1, 1), shard(0, 0)];
+    let one = [(1, 1), (0, 0)];
     let number = add_records(&app, &tenant, "manufacturing", one).await;
     search_openly(&app, &tenant, number, 2).await;
     app.travel("2026-03-31T23:59:59.999Z");
@@ -263,7 +252,7 @@ async fn open_searches_are_counted_by_the_month_in_utc() {
 async fn a_tenant_sees_its_own_rows_whatever_the_request_says() {
     let app = TestApp::new(analytics::router()).await;
     let (client, other) = (app.tenant(Plan::Free).await, app.tenant(Plan::Free).await);
-    let one = [shard(1, 1), shard(0, 0)];
+    let one = [(1, 1), (0, 0)];
     let number = add_records(&app, &other.tenant, "manufacturing", one).await;
     search_openly(&app, &other.tenant, number, 3).await;
     let path = format!("/portal/analytics?tenant_id={}", other.tenant);

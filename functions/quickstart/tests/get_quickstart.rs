@@ -9,7 +9,7 @@ use model::key::{Key, KeyDraft, Scope};
 use model::plan::Plan;
 use model::quickstart::Step;
 use serde_json::{Value, json};
-use table::cap::{ShardTally, Tally};
+use table::cap::Tally;
 use table::key::Created;
 use testkit::{TestApp, assert_unauthorized};
 
@@ -36,11 +36,7 @@ async fn upload(app: &TestApp, tenant: &TenantId, tally: &Tally) {
 
 /// What an upload wrote that accepted one row.
 fn one_row() -> Tally {
-    let tally = ShardTally {
-        added: 1,
-        public: 0,
-    };
-    Tally::from([(0, tally)])
+    testkit::tally(&[(0, 1, 0)])
 }
 
 /// The answer in which the steps were completed at these times, in the checklist's order.
@@ -134,7 +130,7 @@ async fn an_upload_completes_its_step_and_a_later_one_does_not_move_it() {
 async fn an_upload_that_accepted_no_row_completes_nothing() {
     let app = TestApp::new(quickstart::router()).await;
     let client = app.tenant(Plan::Free).await;
-    upload(&app, &client.tenant, &Tally::new()).await;
+    upload(&app, &client.tenant, &Tally::default()).await;
     assert_eq!(
         client.get("/portal/quickstart").await.json(),
         checklist([None; 4])

@@ -33,7 +33,7 @@ pub(crate) async fn list_collections(
     State(app): State<App>,
     caller: Caller,
 ) -> Result<Json<Answer>> {
-    let summary = app.summary(&caller.tenant).await?;
+    let summary = app.summary_with_progress(&caller.tenant).await?;
     let plan = summary.plan(&caller.tenant)?;
     let total_records = summary.records();
     let rows = summary

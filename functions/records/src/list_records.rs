@@ -3,8 +3,10 @@
 use api::{App, Caller, Error, Params, Result};
 use axum::Json;
 use axum::extract::State;
+use indexing::Found;
 use model::fault::integer_text;
 use model::id::{CollectionName, RecordId, RecordType};
+use model::index::IndexingStatus;
 use model::record::Record;
 use model::time::{self, Moment};
 use search::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Request};
@@ -33,23 +35,15 @@ struct Item {
     updated_at: Moment,
 }
 
-/// Where a record stands on its way into the index.
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum IndexingStatus {
-    /// The index holds it: this list was read from the index.
-    Indexed,
-}
-
-impl From<Record> for Item {
-    fn from(record: Record) -> Self {
+impl Item {
+    fn new(record: Record, indexing_status: IndexingStatus) -> Self {
         Self {
             id: record.id,
             name: record.name,
             description: record.description,
             collection: record.collection,
             record_type: record.record_type,
-            indexing_status: IndexingStatus::Indexed,
+            indexing_status,
             collection_data: record.data,
             created_at: record.created_at,
             updated_at: record.updated_at,
@@ -65,15 +59,22 @@ pub(crate) async fn list_records(
     let (name, request) = parse(params)?;
     let view = app.view(&caller.tenant, &name).await?;
     let collection = view.collection.ok_or(Error::NotFound("Collection"))?;
-    let (page, _) = app.search(&caller.tenant, &collection, request).await?;
+    let (tenant, markers) = (&caller.tenant, &view.markers);
+    let found = app
+        .indexes()?
+        .search(tenant, &collection, markers, &request);
+    let Found { page, statuses, .. } = found.await?;
     let ids: Vec<RecordId> = page.hits.iter().map(|hit| hit.id).collect();
     let place = Place::new(&caller.tenant, collection.number, collection.generation);
     let mut records = app.table.records(&place, &name, &ids).await?;
     Ok(Json(Answer {
         items: ids
             .iter()
-            .filter_map(|id| records.remove(id))
-            .map(Item::from)
+            .filter_map(|id| {
+                let status = statuses.get(id).copied();
+                let status = status.unwrap_or(IndexingStatus::Indexed);
+                Some(Item::new(records.remove(id)?, status))
+            })
             .collect(),
         total: page.total,
     }))

@@ -5,6 +5,7 @@ use std::time::Instant;
 use api::{App, Body, Error, Path, Result, Searcher, millis};
 use axum::extract::State;
 use axum::response::Response;
+use indexing::Found;
 use model::collection::Collection;
 use model::fault::{Fields, one_of};
 use model::id::{CollectionName, TenantId};
@@ -128,7 +129,10 @@ impl Search {
     async fn answer(&self) -> Result<Answer> {
         let (app, tenant, collection) = (&self.app, &self.tenant, &self.collection);
         let (limit, offset) = (self.request.limit, self.request.offset);
-        let (page, warm) = app.search(tenant, collection, self.request.clone()).await?;
+        let indexes = app.indexes()?;
+        let markers = &self.view.markers;
+        let found = indexes.search(tenant, collection, markers, &self.request);
+        let Found { page, warm, .. } = found.await?;
 
         let hydrating = Instant::now();
         let ids: Vec<_> = page.hits.iter().map(|hit| hit.id).collect();

@@ -1,4 +1,4 @@
-//! Writing an upload: count what is new, reserve it, write it, settle.
+//! Writing an upload: count what is new, reserve it, write it, settle, fold it into the index.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,12 +7,14 @@ use std::time::Duration;
 use api::{App, Error, Result};
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
+use indexing::{Effort, Folded, Own};
 use model::collection::Collection;
 use model::id::{RecordId, UploadId};
 use model::plan::Plan;
 use model::record::{Record, SourceType, Visibility};
 use model::time::Moment;
 use table::cap::{Hold, Request, Reserved, Tally};
+use table::marker::Generation;
 use table::record::{Added, Place};
 use tokio::time::Instant;
 
@@ -29,6 +31,9 @@ const WAITING: Duration = Duration::from_secs(5);
 
 /// How many changed records are written at once.
 const CHANGES: usize = 16;
+
+/// How many added records are kept at hand for the index; of larger uploads they are read again.
+const KNOWN: usize = SLICE;
 
 /// How often a record is read again that others change at the same time.
 const ROUNDS: usize = 20;
@@ -55,6 +60,8 @@ pub(crate) struct Outcome {
     /// Whether a row that is called rejected may have been written.
     unsure: bool,
     tally: Tally,
+    /// The records that were added, as long as they are few.
+    added: Vec<Record>,
     last_written: Option<Moment>,
 }
 
@@ -73,6 +80,7 @@ impl Ingest {
         if written.is_err() || outcome.unsure {
             app.recount(tenant, self.upload, &hold).await?;
             outcome.settled = true;
+            outcome.added.clear();
         } else {
             let last = outcome.last_written.unwrap_or(hold.since);
             let settled = app
@@ -80,8 +88,53 @@ impl Ingest {
                 .settle(tenant, self.upload, &hold, &outcome.tally, last);
             outcome.settled = settled.await?;
         }
+        if written.is_err() || outcome.unsure || !outcome.tally.is_empty() {
+            let added = std::mem::take(&mut outcome.added);
+            self.fold(app, &hold, added, deadline).await;
+        }
         written?;
         Ok(outcome)
+    }
+
+    /// Folds what was written into the search index, so that it is indexed when the call answers.
+    /// Where that cannot be now, somebody else does it later: search finds it all the same.
+    async fn fold(&self, app: &App, hold: &Hold, added: Vec<Record>, deadline: Instant) {
+        let (tenant, name) = (&self.target.tenant, &hold.collection);
+        let own = Own {
+            upload: Some(self.upload),
+            added: if added.len() > KNOWN {
+                Vec::new()
+            } else {
+                added
+            },
+        };
+        let folding = async {
+            let indexes = app.indexes()?;
+            let folded = indexes.fold(tenant, name, hold.generation, own, Effort::Call);
+            Ok::<_, Error>(folded.await?)
+        };
+        let folded = tokio::time::timeout_at(deadline, folding).await;
+        match &folded {
+            Ok(Ok(Folded::Yes(_) | Folded::Nothing)) => return,
+            Ok(Ok(Folded::Busy)) | Err(_) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%tenant, collection = %name, cause = ?error, "an upload was not folded");
+            }
+        }
+        let of = Generation {
+            number: hold.number,
+            generation: hold.generation,
+        };
+        let left = app
+            .table
+            .leave_batch(tenant, name, of, self.upload, app.clock.now())
+            .await;
+        if let Err(error) = left {
+            tracing::warn!(%tenant, %error, "an upload is folded only after its time");
+        }
+        if let Ok(indexes) = app.indexes() {
+            indexes.touched(tenant, name);
+        }
     }
 
     /// Reserves what the file adds; `None` if it has no good row.
@@ -121,6 +174,7 @@ impl Ingest {
                 rows: rows as u64,
                 since,
                 until: since + app.config.upload_time + HELD_LONGER,
+                format: search::FORMAT,
             };
             match app
                 .table
@@ -272,17 +326,17 @@ impl Ingest {
         let additions = app.table.add_records(&place, &all, deadline).await;
         outcome.slowed |= additions.slowed;
 
-        let mut written = Vec::new();
         let mut changes = Vec::new();
         for (pending, added) in pending.into_iter().zip(additions.rows) {
             match added {
                 Some(Added::Yes) => {
                     let record = pending.record;
                     outcome.summary.accepted += 1;
-                    let shard = outcome.tally.entry(record.id.shard()).or_default();
-                    shard.added += 1;
-                    shard.public += u64::from(record.visibility == Visibility::Public);
-                    written.push(record);
+                    outcome.tally.add(record.id, record.visibility);
+                    outcome.last_written = Some(now);
+                    if outcome.added.len() <= KNOWN {
+                        outcome.added.push(record);
+                    }
                 }
                 Some(Added::Exists(existing)) => changes.push((pending, *existing)),
                 Some(Added::NotWritten) => outcome.not_written(pending.row),
@@ -304,18 +358,14 @@ impl Ingest {
             match change {
                 Ok(Change::Written(record)) => {
                     outcome.summary.accepted += 1;
-                    outcome.tally.entry(record.id.shard()).or_default();
-                    written.push(*record);
+                    outcome.tally.change(record);
+                    outcome.last_written = Some(now);
                 }
                 Ok(Change::None) => outcome.summary.dedup_skipped += 1,
                 Ok(Change::NotWritten) => outcome.not_written(row),
                 Err(error) => failure = Some(error),
             }
         }
-        if !written.is_empty() {
-            outcome.last_written = Some(now);
-        }
-        app.written(tenant, collection, written).await?;
         failure.map_or(Ok(()), Err)
     }
 
@@ -372,6 +422,7 @@ impl Ingest {
             next.version = existing.version + 1;
             next.upload = existing.upload;
             next.row = existing.row;
+            next.source_type = existing.source_type;
             next.source_name = row
                 .source_name
                 .clone()
@@ -381,7 +432,7 @@ impl Ingest {
                 .change_record(place, &existing, &next, self.upload)
                 .await
             {
-                Ok(true) => return Ok(Change::Written(Box::new(next))),
+                Ok(true) => return Ok(Change::Written(next.id)),
                 Ok(false) => {}
                 Err(table::Error::Unavailable(_)) => continue,
                 Err(error) => return Err(error.into()),
@@ -405,7 +456,7 @@ struct Pending {
 }
 
 enum Change {
-    Written(Box<Record>),
+    Written(RecordId),
     None,
     NotWritten,
 }

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    api::run(upload::router()).await
+    api::run_with_search(upload::router()).await
 }

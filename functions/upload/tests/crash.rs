@@ -16,7 +16,6 @@ use model::quickstart::Step;
 use model::record::{Record, Visibility};
 use model::time::Moment;
 use serde_json::{Value, json};
-use table::cap::{ShardTally, Tally};
 use table::record::Place;
 use testkit::{Fault, Form, NOW, TestApp, Upload, assert_unavailable};
 
@@ -72,7 +71,7 @@ async fn restarted(app: &TestApp) -> TestApp {
     let settings = [("RATE_LIMIT_ENABLED", "false")];
     let alone_since = start() + TimeDelta::seconds(30);
     let again = TestApp::at(
-        &app.endpoint,
+        (&app.endpoint, &app.store),
         upload::router(),
         &settings,
         Some(alone_since),
@@ -302,13 +301,7 @@ async fn an_upload_that_others_have_settled_is_not_counted_again() {
     app.advance(TimeDelta::minutes(16));
     assert_eq!(recounted(&app, &client.tenant).await.len(), 10);
 
-    let tally = Tally::from([(
-        0,
-        ShardTally {
-            added: 10,
-            public: 5,
-        },
-    )]);
+    let tally = testkit::tally(&[(0, 10, 5)]);
     let now = app.app.clock.now();
     let table = &app.app.table;
     let settled = table

@@ -9,14 +9,12 @@ use model::id::TenantId;
 use model::period::Period;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use table::cap::{ShardTally, Tally};
 use testkit::{Client, Fault, TestApp, assert_unauthorized, assert_unavailable};
 
 /// Counts new records of a collection, as an upload does.
 async fn add_records(app: &TestApp, tenant: &TenantId, collection: &str, added: u64) {
     let upload = app.reserve(tenant, (collection, "product"), added).await;
-    let tally = Tally::from([(0, ShardTally { added, public: 0 })]);
-    upload.settle(&tally).await;
+    upload.settle(&testkit::tally(&[(0, added, 0)])).await;
 }
 
 /// Counts one search now.

@@ -6,8 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use model::id::{TenantId, UserId};
+use model::id::{CollectionName, TenantId, UserId};
 use model::plan::Plan;
+
+use crate::DEMO_TENANT;
 
 /// The Portal API on one machine, with real storage, real search and real files.
 ///
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Token(Token),
     /// Set a tenant's plan, here or on AWS
     Plan(SetPlan),
+    /// Build the search index of a collection anew, here or on AWS
+    Reindex(Reindex),
 }
 
 #[derive(Debug, Args)]
@@ -118,6 +122,25 @@ pub(crate) struct SetPlan {
     /// free, pro, scale or enterprise
     #[arg(value_parser = str::parse::<Plan>)]
     pub(crate) plan: Plan,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reindex {
+    /// The collection
+    #[arg(long, value_parser = parse_collection)]
+    pub(crate) collection: CollectionName,
+    /// The tenant
+    #[arg(long, value_parser = parse_tenant, default_value = DEMO_TENANT)]
+    pub(crate) tenant: TenantId,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// The table that a command works on.
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
     /// The table's name; alone, of the account that the environment's credentials belong to
     #[arg(long)]
     pub(crate) table: Option<String>,
@@ -129,6 +152,10 @@ pub(crate) struct SetPlan {
 }
 
 fn parse_tenant(text: &str) -> Result<TenantId, String> {
+    text.parse().map_err(|fault: model::Fault| fault.message)
+}
+
+fn parse_collection(text: &str) -> Result<CollectionName, String> {
     text.parse().map_err(|fault: model::Fault| fault.message)
 }
 
@@ -165,6 +192,8 @@ mod tests {
             &["token", "--tenant", "t", "--user", ""],
             &["token", "--tenant", "t", "--user", "u", "--role", "king"],
             &["token", "--tenant", "t", "--user", "u", "--expires", "soon"],
+            &["reindex"],
+            &["reindex", "--collection", "a/b"],
             &["--addr", "3000"],
             &["--dynamodb-addr", "on"],
         ] {

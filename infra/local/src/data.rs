@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use api::Config;
+use search::Store;
 
 /// The data folder.
 pub(crate) struct Folder {
@@ -151,9 +152,23 @@ fn random_secret() -> Result<String> {
     Ok(hex::encode(bytes))
 }
 
-/// The settings: the environment's, with the folder's secret where it has none; of this process
-/// alone where there is no folder.
-pub(crate) fn config(folder: Option<&Folder>) -> Result<Config> {
+/// The address of the search store in a folder.
+pub(crate) fn packs_of(folder: &Folder) -> Result<String> {
+    let path = folder.path.canonicalize();
+    let path = path.with_context(|| format!("cannot use {}", folder.path.display()))?;
+    Store::address_of(&path.join("search")).context("cannot keep search indexes in the folder")
+}
+
+/// The settings of a process.
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    /// Whether the packs of search indexes are this process's alone.
+    pub(crate) packs_are_own: bool,
+}
+
+/// The settings: the environment's, with the folder's secret and packs where it has none; of this
+/// process alone where there is no folder.
+pub(crate) fn settings(folder: Option<&Folder>) -> Result<Settings> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the environment is read once, here"
@@ -166,9 +181,18 @@ pub(crate) fn config(folder: Option<&Folder>) -> Result<Config> {
             None => random_secret()?,
         },
     };
-    let config = Config::read(|name| match name {
+    let packs = match folder {
+        Some(folder) => packs_of(folder)?,
+        None => "memory:///".to_owned(),
+    };
+    let mut config = Config::read(|name| match name {
         "JWT_SECRET" => Some(secret.clone()),
         name => environment(name),
     })?;
-    Ok(config)
+    let packs_are_own = config.search.url.is_none();
+    config.search.url.get_or_insert(packs);
+    Ok(Settings {
+        config,
+        packs_are_own,
+    })
 }

@@ -8,6 +8,8 @@ mod data;
 mod demo;
 mod engine;
 mod plan;
+mod reach;
+mod reindex;
 mod serve;
 mod token;
 mod welcome;
@@ -28,6 +30,9 @@ pub fn routes() -> api::Router {
 /// The name of the table.
 pub const TABLE: &str = "portal";
 
+/// The tenant of the printed token.
+const DEMO_TENANT: &str = "t_demo";
+
 /// Does what the command line says.
 pub async fn run(cli: cli::Cli) -> anyhow::Result<()> {
     match cli.command {
@@ -35,5 +40,6 @@ pub async fn run(cli: cli::Cli) -> anyhow::Result<()> {
         Some(cli::Command::Serve(args)) => serve::serve(args).await,
         Some(cli::Command::Token(args)) => token::token(args),
         Some(cli::Command::Plan(args)) => plan::plan(args).await,
+        Some(cli::Command::Reindex(args)) => reindex::reindex(args).await,
     }
 }

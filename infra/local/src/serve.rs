@@ -16,16 +16,18 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Serve;
-use crate::data::{Folder, config};
+use crate::data::{Folder, Settings, settings};
 use crate::engine::{Engine, open};
 use crate::token::sign;
-use crate::{TABLE, demo, routes, welcome};
+use crate::{DEMO_TENANT, TABLE, demo, routes, welcome};
 
 /// How long running requests may take after a signal.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// The tenant and the user of the printed token.
-const DEMO_TENANT: &str = "t_demo";
+/// How much of what was read of a search store on the network is kept on the disk.
+const DISK_CACHE: u64 = 1 << 30;
+
+/// The user of the printed token.
 const DEMO_USER: &str = "u_demo";
 
 pub(crate) async fn serve(args: Serve) -> Result<()> {
@@ -42,7 +44,10 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     } else {
         Some(Folder::open(&args.data.path)?)
     };
-    let config = config(folder.as_ref())?;
+    let Settings {
+        config,
+        packs_are_own,
+    } = settings(folder.as_ref())?;
     let _lock = folder.as_ref().map(Folder::lock).transpose()?;
     let listener = TcpListener::bind(args.addr)
         .await
@@ -77,7 +82,9 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     )?;
 
     // The engine began with this process, so no upload of before can still be writing.
-    let app = App::new(table, config, Clock::System, Some(now));
+    let store = config.search.open(DISK_CACHE)?;
+    let app = App::new(table, Some(store), config, Clock::System, Some(now));
+    tend(&app, packs_are_own).await?;
     let router = api::serve(routes(), &app);
     if args.demo
         && let Err(error) = demo::load(&router, &token).await
@@ -105,6 +112,21 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     }
     drop(app);
     engine.stop().await;
+    Ok(())
+}
+
+/// Sweeps up what a process that was killed left on the search store, and keeps folding what calls
+/// leave behind.
+async fn tend(app: &App, packs_are_own: bool) -> Result<()> {
+    let indexes = app.indexes()?.clone();
+    // Whose packs there are on a store of others is not for this process to say.
+    if packs_are_own {
+        let swept = indexes.sweep(true, Clock::System.now()).await?;
+        if swept > 0 {
+            tracing::info!(swept, "swept up packs that no index names");
+        }
+    }
+    tokio::spawn(async move { indexes.work().await });
     Ok(())
 }
 

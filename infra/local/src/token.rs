@@ -6,11 +6,11 @@ use auth::{Grant, mint};
 use chrono::TimeDelta;
 
 use crate::cli::{Role, Token};
-use crate::data::{Folder, config};
+use crate::data::{Folder, settings};
 
 pub(crate) fn token(args: Token) -> Result<()> {
     let folder = Folder::open(&args.data.path)?;
-    let config = config(Some(&folder))?;
+    let config = settings(Some(&folder))?.config;
     let now = Clock::System.now();
     let expires = TimeDelta::from_std(args.expires)
         .ok()

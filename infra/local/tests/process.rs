@@ -1,124 +1,19 @@
 //! The built `portal-local` as a process: how it starts, what survives, how it ends.
 
-use std::io::{BufRead, BufReader, Read};
+#[expect(dead_code, reason = "each test takes what it needs of it")]
+mod common;
+
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_portal-local");
-
-/// The binary with an environment of its own.
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
-    command
-        .args(arguments)
-        .env_clear()
-        .env("RUST_LOG", "error")
-        .env("RATE_LIMIT_ENABLED", "false")
-        .stdin(Stdio::null());
-    command
-}
-
-/// A running server.
-struct Server {
-    child: Child,
-    api: String,
-    token: String,
-    lines: Vec<String>,
-}
-
-impl Server {
-    fn start(data: &Path) -> Self {
-        let data = data.to_str().expect("a path");
-        let arguments = [
-            "--addr",
-            "127.0.0.1:0",
-            "--dynamodb-addr",
-            "off",
-            "--data-dir",
-            data,
-        ];
-        Self::run(command(&arguments))
-    }
-
-    fn run(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the binary");
-        let mut output = BufReader::new(child.stdout.take().expect("its output"));
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            let read = output.read_line(&mut line).expect("a line");
-            assert!(read > 0, "it ended before it served: {lines:?}");
-            lines.push(line.trim_end().to_owned());
-            if line.contains("/quickstart") {
-                break;
-            }
-        }
-        let after = |start: &str| {
-            let line = lines.iter().find_map(|line| line.strip_prefix(start));
-            line.expect("a line of the welcome").trim().to_owned()
-        };
-        Self {
-            child,
-            api: after("Portal API"),
-            token: after("export TOKEN="),
-            lines,
-        }
-    }
-
-    fn get(&self, path: &str) -> Value {
-        let mut answer = ureq::get(format!("{}{path}", self.api))
-            .header("Authorization", format!("Bearer {}", self.token))
-            .call()
-            .expect("an answer");
-        answer.body_mut().read_json().expect("JSON")
-    }
-
-    fn upload(&self, collection: &str, csv: &str) -> Option<Value> {
-        upload(&self.api, &self.token, collection, csv)
-    }
-
-    fn signal(&self, signal: &str) {
-        let killed = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
-        assert!(killed.expect("kill").success());
-    }
-
-    /// Ends it by a signal and returns its exit code.
-    fn stop(mut self) -> Option<i32> {
-        self.signal("-TERM");
-        self.child.wait().expect("its end").code()
-    }
-
-    fn kill(mut self) {
-        self.child.kill().expect("kill -9");
-        self.child.wait().expect("its end");
-    }
-}
-
-fn upload(api: &str, token: &str, collection: &str, csv: &str) -> Option<Value> {
-    let body = format!(
-        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n\
-         {csv}\r\n--b--\r\n"
-    );
-    let mut answer = ureq::post(format!("{api}/portal/upload/{collection}/product/upload"))
-        .header("Authorization", format!("Bearer {token}"))
-        .header("Content-Type", "multipart/form-data; boundary=b")
-        .send(body.as_bytes())
-        .ok()?;
-    answer.body_mut().read_json().ok()
-}
+use common::{Server, command, upload};
 
 /// The names of all records of a collection, page by page, and the total that each page told.
 fn names(server: &Server, collection: &str) -> (Vec<String>, usize) {

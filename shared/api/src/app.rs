@@ -5,20 +5,20 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::Verifier;
-use model::collection::Collection;
+use indexing::Indexes;
 use model::id::{CollectionName, TenantId, UploadId, UserId};
 use model::period::Period;
-use model::record::Record;
 use model::time::Moment;
+use search::Store;
 use table::Table;
 use table::cap::{Caps, Hold};
+use table::marker::Generation;
 use table::summary::{Summary, View};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
-use crate::indexes::Indexes;
 use crate::limiter::{Admission, Limiter, admitted};
 
 /// The parts of the service. Cheap to clone.
@@ -37,7 +37,7 @@ pub struct Parts {
     pub config: Config,
     pub(crate) verifier: Verifier,
     pub(crate) limiter: Limiter,
-    indexes: Indexes,
+    indexes: Option<Indexes>,
     alone_since: Option<Moment>,
     welcomed: Mutex<HashSet<(TenantId, UserId)>>,
 }
@@ -50,19 +50,34 @@ impl Deref for App {
     }
 }
 
+/// How often a summary is read until nothing changes meanwhile.
+const STEADY: u32 = 5;
+
 /// How many callers a process remembers to have welcomed.
 const MAX_WELCOMED: usize = 10_000;
 
 impl App {
-    /// An app over `table`. `alone_since` is set where no other process can still be writing what
+    /// An app over `table`, with the packs of search indexes on `store`; families that neither
+    /// search nor write records need none. `alone_since` is set where no other process can still be writing what
     /// it began before then, as when the table's engine started with this process: what such an
     /// upload left behind is settled at once and not only after its time.
     #[must_use]
-    pub fn new(table: Table, config: Config, clock: Clock, alone_since: Option<Moment>) -> Self {
+    pub fn new(
+        table: Table,
+        store: Option<Store>,
+        config: Config,
+        clock: Clock,
+        alone_since: Option<Moment>,
+    ) -> Self {
+        let indexes = store.map(|store| {
+            let clock = clock.clone();
+            let now = Arc::new(move || clock.now());
+            Indexes::new(table.clone(), store, now, alone_since)
+        });
         Self(Arc::new(Parts {
             verifier: config.verifier(),
             limiter: Limiter::default(),
-            indexes: Indexes::default(),
+            indexes,
             ids: Ids,
             welcomed: Mutex::default(),
             table,
@@ -140,34 +155,48 @@ impl App {
     /// Settles an upload by the records that name it, where nobody knows what it wrote.
     pub async fn recount(&self, tenant: &TenantId, upload: UploadId, hold: &Hold) -> Result<()> {
         self.table.settle_abandoned(tenant, upload, hold).await?;
-        // What it wrote may have gone past the index.
-        self.indexes.forget(tenant, hold.number, hold.generation);
+        if let Some(indexes) = &self.indexes {
+            indexes.touched(tenant, &hold.collection);
+        }
         Ok(())
     }
 
-    /// Finds a page in a collection, and says whether its index was in memory already.
-    pub async fn search(
-        &self,
-        tenant: &TenantId,
-        collection: &Collection,
-        request: search::Request,
-    ) -> Result<(search::Page, bool)> {
-        let (index, warm) = self.indexes.open(&self.table, tenant, collection).await?;
-        let page = tokio::task::spawn_blocking(move || index.search(&request)).await??;
-        Ok((page, warm))
+    /// The search indexes.
+    pub fn indexes(&self) -> Result<&Indexes> {
+        let missing = || Error::internal(std::io::Error::other("the app has no search store"));
+        self.indexes.as_ref().ok_or_else(missing)
     }
 
-    /// Brings records that were just written into the collection's index, if it is in memory: when
-    /// this returns, every search finds them.
-    pub async fn written(
-        &self,
-        tenant: &TenantId,
-        collection: &Collection,
-        records: Vec<Record>,
-    ) -> Result<()> {
-        self.indexes
-            .written(&self.table, tenant, collection, records)
-            .await
+    /// As [`App::summary`], with how far each collection's index is.
+    pub async fn summary_with_progress(&self, tenant: &TenantId) -> Result<Summary> {
+        let indexes = self.indexes()?;
+        let mut markers = self.table.all_markers(tenant).await?;
+        for attempt in 1.. {
+            let mut summary = self.summary(tenant).await?;
+            let after = self.table.all_markers(tenant).await?;
+            // What was counted while markers came or went may belong to neither of them.
+            if markers != after && attempt < STEADY {
+                markers = after;
+                continue;
+            }
+            for (collection, counts) in &mut summary.collections {
+                let served = Generation {
+                    number: collection.number,
+                    generation: collection.generation,
+                };
+                let of_collection = after.get(&collection.name);
+                let markers = of_collection.and_then(|markers| markers.get(&served));
+                let markers = markers.cloned().unwrap_or_default();
+                let progress = indexes.progress(tenant, collection, &markers).await?;
+                // A record that was deleted since may still be marked by its upload.
+                counts.failed = progress.failed.min(counts.total);
+                counts.processing = progress.processing.min(counts.total - counts.failed);
+                let left = counts.total - counts.failed - counts.processing;
+                counts.pending = progress.pending.min(left);
+            }
+            return Ok(summary);
+        }
+        self.summary(tenant).await
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the environment says, read once.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use auth::{JwtSecret, Verifier};
 use axum::http::HeaderValue;
 use model::plan::Plan;
+use search::{Caches, Store};
 
 /// How long an upload may write, where nothing is said.
 const UPLOAD_TIME: Duration = Duration::from_mins(14);
@@ -28,6 +30,8 @@ pub struct Config {
     pub upload_time: Duration,
     /// `CORS_ALLOWED_ORIGINS`: a comma list of the origins whose pages may call; none.
     pub cors_origins: Vec<HeaderValue>,
+    /// Where the packs of search indexes are.
+    pub search: StoreConfig,
 }
 
 /// A setting that cannot be used.
@@ -94,6 +98,7 @@ impl Config {
             rate_limit,
             upload_time,
             cors_origins,
+            search: StoreConfig::read(&variable),
         })
     }
 
@@ -106,6 +111,45 @@ impl Config {
             self.issuer.clone(),
             self.audience.clone(),
         )
+    }
+}
+
+/// The search store's settings.
+#[derive(Debug, Clone, Default)]
+pub struct StoreConfig {
+    /// `SEARCH_STORE_URL`: `s3://bucket/prefix` or `file:///folder`. Several processes may share
+    /// either.
+    pub url: Option<String>,
+    /// `SEARCH_CACHE_DIR`: a folder of this process alone for what was read of a store on the
+    /// network.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl StoreConfig {
+    /// Reads the environment.
+    #[must_use]
+    pub fn from_env() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is where it is read")]
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let read = |name| variable(name).filter(|value: &String| !value.trim().is_empty());
+        Self {
+            url: read("SEARCH_STORE_URL"),
+            cache_dir: read("SEARCH_CACHE_DIR").map(PathBuf::from),
+        }
+    }
+
+    /// Opens the store, with at most so many bytes of it on the disk.
+    pub fn open(&self, disk: u64) -> Result<Store, BadConfig> {
+        const NAME: &str = "SEARCH_STORE_URL";
+        let url = self.url.as_deref().ok_or_else(|| bad(NAME, "is not set"))?;
+        let caches = Caches {
+            disk: self.cache_dir.clone().map(|folder| (folder, disk)),
+            ..Caches::default()
+        };
+        Store::open(url, caches).map_err(|error| bad(NAME, format!("cannot be used: {error}")))
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Error {
     /// Over the rate limit; seconds to wait.
     #[error("rate limit exceeded")]
     RateLimited(u32),
-    /// The database does not keep up. The call may be repeated.
+    /// The database or the search store does not keep up. The call may be repeated.
     #[error("unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// A fault of ours.
@@ -86,11 +86,19 @@ impl From<table::Error> for Error {
     }
 }
 
-impl From<search::Error> for Error {
-    fn from(error: search::Error) -> Self {
+impl From<indexing::Error> for Error {
+    fn from(error: indexing::Error) -> Self {
+        use search::{Error as Search, StoreError};
         match error {
-            search::Error::Filter(fault) => Self::invalid(Place::Body, "filters", fault),
-            search::Error::Index(_) => Self::internal(error),
+            indexing::Error::Table(error) => error.into(),
+            indexing::Error::Search(Search::Filter(fault)) => {
+                Self::invalid(Place::Body, "filters", fault)
+            }
+            indexing::Error::Search(Search::Store(StoreError::Failed(_)))
+            | indexing::Error::Building
+            | indexing::Error::Newer
+            | indexing::Error::Outdated => Self::Unavailable(Arc::new(error)),
+            _ => Self::internal(error),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The HTTP edge: what every endpoint shares.
 //!
 //! A family is a `Router<App>` of handlers; [`serve()`] puts it under `/api/v1` behind the layers of
-//! every request, and [`run()`] makes it a Lambda. Handlers name what they need: [`Caller`],
+//! every request, and [`run()`] or
+//! [`run_with_search()`] makes it a Lambda. Handlers name what they need: [`Caller`],
 //! [`Editor`] or [`Searcher`] for who is calling, [`Body`], [`Params`] and [`Path`] for what they
 //! say, [`App`] for everything else.
 
@@ -13,7 +14,6 @@ mod config;
 mod edge;
 mod error;
 mod ids;
-mod indexes;
 mod limiter;
 mod params;
 mod run;
@@ -22,12 +22,12 @@ pub use app::App;
 pub use body::Body;
 pub use caller::{Caller, Editor, Searcher};
 pub use clock::Clock;
-pub use config::{BadConfig, Config};
+pub use config::{BadConfig, Config, StoreConfig};
 pub use edge::serve;
 pub use error::{Error, Place, Result};
 pub use ids::Ids;
 pub use params::{Params, Path};
-pub use run::run;
+pub use run::{indexes_from_env, run, run_with_search};
 
 /// Milliseconds, to the microsecond: a duration in an answer.
 #[must_use]

@@ -343,7 +343,7 @@ async fn of_twenty_first_calls_at_once_one_creates_the_tenant_and_the_user() {
 
     // Later first calls of another process find both as they were.
     let settings = [("DEFAULT_PLAN", "pro"), ("RATE_LIMIT_ENABLED", "false")];
-    let later = TestApp::at(&app.endpoint, routes(), &settings, None).await;
+    let later = TestApp::at((&app.endpoint, &app.store), routes(), &settings, None).await;
     later.advance(TimeDelta::hours(1));
     let client = later.client("acme", Role::Member);
     for answer in join_all((0..20).map(|_| client.get("/me"))).await {

@@ -299,7 +299,7 @@ async fn all_callers_of_a_tenant_share_its_limit() {
 #[tokio::test]
 async fn all_processes_share_a_tenants_limit() {
     let first = limited().await;
-    let second = TestApp::at(&first.endpoint, routes(), &[], None).await;
+    let second = TestApp::at((&first.endpoint, &first.store), routes(), &[], None).await;
     let client = first.tenant(Plan::Free).await;
     let elsewhere = second.client(client.tenant.as_str(), Role::Member);
     for _ in 0..30 {

@@ -1,9 +1,12 @@
 //! Collections and what is counted in them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::id::{CollectionName, RecordType};
-use crate::time::Moment;
+use crate::index::Pointer;
+use crate::time::{self, Moment};
 
 /// A collection of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,31 @@ pub struct Collection {
     pub staging: Option<u32>,
     /// The record types that were ever uploaded.
     pub record_types: BTreeSet<RecordType>,
+    /// The search index of each generation. One that has none has to be built.
+    pub indexes: BTreeMap<u32, Pointer>,
+    /// Who may change the indexes, if anybody.
+    pub lease: Option<Lease>,
+}
+
+impl Collection {
+    /// The index of the generation that is served.
+    #[must_use]
+    pub fn index(&self) -> Option<&Pointer> {
+        self.indexes.get(&self.generation)
+    }
+}
+
+/// That somebody, and nobody else, may change a collection's indexes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Who it is: another with each lease.
+    pub token: String,
+    /// When it was taken.
+    #[serde(serialize_with = "time::in_table")]
+    pub since: Moment,
+    /// When it is over if it was not given back.
+    #[serde(serialize_with = "time::in_table")]
+    pub until: Moment,
 }
 
 /// What is counted of a collection's records.

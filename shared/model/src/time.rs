@@ -38,6 +38,11 @@ pub fn stored(moment: Moment) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
+/// For `#[serde(serialize_with)]`: a moment in the table.
+pub fn in_table<S: Serializer>(moment: &Moment, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&stored(*moment))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use tantivy::Term;
 use tantivy::query::{BooleanQuery, EmptyQuery, Occur, Query, RangeQuery, TermQuery};
 use tantivy::schema::IndexRecordOption;
 
-use crate::analysis::{Fields, Paths, exact, fold, value};
+use crate::analysis::{Fields, NUMBERS, Paths, STRINGS, exact, fold, value};
 
 /// The most conditions of one request.
 const MAX_FILTERS: usize = 20;
@@ -156,6 +156,20 @@ impl Filter {
             }
         };
         Ok(any_of(any))
+    }
+
+    /// The columns that the filter reads.
+    pub(crate) fn columns(&self, paths: &Paths) -> Vec<String> {
+        let (field, operator) = self.resolve(paths);
+        let fields: &[&str] = match operator {
+            _ if field == RECORD_TYPE => &[],
+            Operator::Equal => &[NUMBERS],
+            _ => &[NUMBERS, STRINGS],
+        };
+        let named = paths.named(field);
+        named
+            .flat_map(|path| fields.iter().map(move |field| format!("{field}.{path}")))
+            .collect()
     }
 
     fn bound(&self) -> Result<Operand, Fault> {

@@ -1,26 +1,30 @@
-//! The index of one collection, in memory.
+//! An index that is open for searching.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError, RwLock};
+mod run;
+pub(crate) mod warm;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use model::fault::Fault;
 use model::id::RecordId;
+use model::index::Pointer;
 use model::record::Record;
 use serde::Serialize;
-use tantivy::query::{Occur, Query, TermQuery};
-use tantivy::schema::IndexRecordOption;
-use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
-use uuid::Uuid;
+use tantivy::{IndexReader, ReloadPolicy};
 
-use crate::analysis::{self, Fields, Paths};
-use crate::class::{Class, classify};
-use crate::query::{self, Scaled};
-use crate::rank::{self, ByScore, Ranking, SCORE_UNIT};
-use crate::request::{Direction, Request, Sort};
+use crate::analysis::Paths;
+use crate::class::Class;
+use crate::pack::{self, Pack};
+use crate::request::Request;
+use crate::segments::Segments;
+use crate::store::{Store, StoreError};
 
-/// What one writer may hold in memory before it makes a segment.
-const WRITER_BYTES: usize = 50_000_000;
+use run::Plan;
+use warm::warm_ids;
+
+/// The least that tantivy wants for a writer: what is taken in here is a few records.
+const WRITER_BYTES: usize = 15_000_000;
 
 /// A failure of a search or a change.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +32,63 @@ pub enum Error {
     /// A filter cannot be applied.
     #[error("{}", .0.message)]
     Filter(Fault),
+    /// A pack cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The index itself fails.
     #[error(transparent)]
     Index(#[from] tantivy::TantivyError),
+    /// The footer of a pack cannot be written.
+    #[error(transparent)]
+    Footer(#[from] serde_json::Error),
+    /// A thread ended early.
+    #[error(transparent)]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Error {
+    /// Whether part of the index is missing or is not what was written: a newer pointer may lead
+    /// to one that is whole, and a rebuild always does.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+        use tantivy::TantivyError;
+        use tantivy::directory::error::OpenReadError;
+        let lost =
+            |error: &std::io::Error| matches!(error.kind(), InvalidData | NotFound | UnexpectedEof);
+        match self {
+            Self::Store(StoreError::Missing(_) | StoreError::Corrupt { .. }) => true,
+            Self::Store(StoreError::Io(error)) => lost(error),
+            Self::Index(error) => match error {
+                TantivyError::IoError(error) => lost(error),
+                TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) => {
+                    lost(io_error)
+                }
+                TantivyError::OpenReadError(_)
+                | TantivyError::DataCorruption(_)
+                | TantivyError::IncompatibleIndex(_) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// A change that the index is to take in.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The record.
+    pub id: RecordId,
+    /// What it is now; `None` if it is gone.
+    pub record: Option<Record>,
+    /// Whether the index is known not to hold it yet, which spares looking for it.
+    pub is_new: bool,
 }
 
 /// How a search was answered.
@@ -73,217 +131,125 @@ pub struct Page {
     pub search_time: Duration,
 }
 
-/// The index of one generation of one collection. Its methods block; changes are serialised.
+/// The index of one generation of one collection: the packs of a pointer, and changes that this
+/// process has taken in since and that nobody else sees.
 pub struct Index {
-    index: tantivy::Index,
+    store: Store,
+    packs: Vec<Arc<Pack>>,
+    segments: Segments,
     reader: IndexReader,
-    fields: Fields,
-    paths: RwLock<Paths>,
-    /// The version of each record that the index holds; also the lock of changes.
-    versions: Mutex<HashMap<RecordId, u64>>,
+    paths: RwLock<Arc<Paths>>,
+    /// Changes come one after the other.
+    changing: Mutex<()>,
 }
 
 impl Index {
-    /// An empty index.
-    pub fn new() -> Result<Self, Error> {
-        let (schema, fields) = analysis::schema();
-        let index = tantivy::Index::create_in_ram(schema);
-        analysis::register(&index);
-        let reader = index
-            .reader_builder()
-            .reload_policy(ReloadPolicy::Manual)
-            .try_into()?;
-        Ok(Self {
-            index,
-            reader,
-            fields,
-            paths: RwLock::default(),
-            versions: Mutex::default(),
-        })
+    /// Opens the packs of a pointer, which lie under `prefix`. Those that `before` has open are
+    /// shared with it.
+    pub async fn open(
+        store: &Store,
+        prefix: &str,
+        pointer: &Pointer,
+        before: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let known = before.map_or(&[][..], |index| &index.packs);
+        let packs = pack::open_all(store, prefix, pointer, known).await?;
+        let (store, pointer) = (store.clone(), pointer.clone());
+        let place = store.place().await?;
+        let opening = {
+            let store = store.clone();
+            tokio::task::spawn_blocking(move || {
+                let _place = place;
+                let segments = Segments::open(&pointer, &packs)?;
+                let reader = segments
+                    .index
+                    .reader_builder()
+                    .reload_policy(ReloadPolicy::Manual)
+                    .try_into()?;
+                let index = Self {
+                    store,
+                    packs,
+                    segments,
+                    reader,
+                    paths: RwLock::default(),
+                    changing: Mutex::default(),
+                };
+                index.note_paths(Paths::default())?;
+                Ok(index)
+            })
+        };
+        opening.await?
     }
 
-    /// Adds records, or replaces them by later versions. An earlier version than the one that the
-    /// index holds is passed over, so that it does not matter who comes first. When the call
-    /// returns, every search sees them.
-    pub fn apply<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<(), Error> {
-        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writer: Option<IndexWriter> = None;
-        let mut applied: HashMap<RecordId, u64> = HashMap::new();
-        for record in records {
-            let held = applied.get(&record.id).or_else(|| versions.get(&record.id));
-            if held.is_some_and(|version| *version >= record.version) {
-                continue;
-            }
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                None => writer.insert(self.index.writer_with_num_threads(1, WRITER_BYTES)?),
-            };
-            if held.is_some() {
-                let id = record.id.to_string();
-                writer.delete_term(Term::from_field_text(self.fields.id, &id));
-            }
-            let document = {
-                let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
-                analysis::document(&self.fields, record, &mut paths)
-            };
-            writer.add_document(document)?;
-            applied.insert(record.id, record.version);
+    /// The bytes that it keeps in memory for as long as it is open.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        let packs: u64 = self.packs.iter().map(|pack| pack.held).sum();
+        packs + self.segments.directory.written_bytes()
+    }
+
+    /// Takes in changes as [`Index::apply`] does, on a thread that may block.
+    pub async fn take_in(self: &Arc<Self>, changes: Vec<Change>) -> Result<(), Error> {
+        if self.store.is_remote() {
+            let searcher = self.reader.searcher();
+            let id = self.segments.fields.id;
+            warm_ids(searcher.segment_readers(), id, &changes).await?;
         }
-        if let Some(mut writer) = writer {
-            writer.commit()?;
-            versions.extend(applied);
-            writer.wait_merging_threads()?;
-            self.reader.reload()?;
+        let (index, place) = (Arc::clone(self), self.store.place().await?);
+        let apply = move || {
+            let _place = place;
+            index.apply(&changes)
+        };
+        tokio::task::spawn_blocking(apply).await?
+    }
+
+    /// Takes in changes; every search that starts after it sees them. Of two changes of one record
+    /// in a call the later one holds. It blocks.
+    pub fn apply(&self, changes: &[Change]) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
         }
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = Paths::clone(&self.paths());
+        let mut writer = self.segments.writer(WRITER_BYTES)?;
+        self.segments.write(&writer, changes, &mut paths)?;
+        writer.commit()?;
+        writer.wait_merging_threads()?;
+        self.reader.reload()?;
+        *self.paths.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(paths);
         Ok(())
     }
 
     /// Finds a page.
-    pub fn search(&self, request: &Request) -> Result<Page, Error> {
+    pub async fn search(&self, request: &Request) -> Result<Page, Error> {
         let started = Instant::now();
-        let class = classify(&request.query);
-        let stems = analysis::stems(&request.query);
+        let plan = Plan::new(self, request);
         let classify_time = started.elapsed();
 
         let started = Instant::now();
-        let searcher = self.reader.searcher();
-        let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
-        let mut conditions = request
-            .filters
-            .iter()
-            .map(|filter| filter.query(&self.fields, &paths))
-            .collect::<Result<Vec<_>, Fault>>()
-            .map_err(Error::Filter)?;
-        if let Some(kind) = &request.record_type {
-            conditions.push(Box::new(TermQuery::new(
-                Term::from_field_text(self.fields.kind, kind.as_str()),
-                IndexRecordOption::Basic,
-            )) as Box<dyn Query>);
+        let plan = plan.compiled()?;
+        // What crosses a network is fetched at once before it is read piece by piece.
+        if self.store.is_remote() {
+            plan.warm().await?;
         }
-        let run = Run {
-            searcher: &searcher,
-            fields: &self.fields,
-            paths: &paths,
-            conditions: &conditions,
-            request,
+        let place = self.store.place().await?;
+        let run = move || {
+            let _place = place;
+            plan.run()
         };
-        let (found, mode, fell_back) = match class {
-            Class::Filter => (run.everything()?, Mode::Filter, false),
-            Class::Identifier => match run.identified()? {
-                Some(found) => (found, Mode::Identifier, false),
-                None => (run.words(&stems)?.0, Mode::Fulltext, true),
-            },
-            Class::Keyword | Class::NaturalLanguage => {
-                let (found, fell_back) = run.words(&stems)?;
-                (found, Mode::Fulltext, fell_back)
-            }
-        };
-        Ok(Page {
-            hits: found.hits,
-            total: found.total,
-            mode,
-            class,
-            fell_back,
-            classify_time,
-            search_time: started.elapsed(),
-        })
-    }
-}
-
-struct Run<'a> {
-    searcher: &'a Searcher,
-    fields: &'a Fields,
-    paths: &'a Paths,
-    conditions: &'a [Box<dyn Query>],
-    request: &'a Request,
-}
-
-struct Found {
-    hits: Vec<Hit>,
-    total: usize,
-}
-
-impl Run<'_> {
-    fn everything(&self) -> Result<Found, Error> {
-        let newest = Sort {
-            field: "updated_at".to_owned(),
-            direction: Direction::Descending,
-        };
-        let sort = self.request.sort.as_ref().unwrap_or(&newest);
-        self.run(query::everything(), &Ranking::By(sort))
+        let found = tokio::task::spawn_blocking(run).await??;
+        Ok(found.page(classify_time, started.elapsed()))
     }
 
-    /// What the query identifies; `None` if nothing.
-    fn identified(&self) -> Result<Option<Found>, Error> {
-        let Some(query) = query::identifier(self.fields, &self.request.query) else {
-            return Ok(None);
-        };
-        let found = self.run(
-            Scaled {
-                query,
-                ceiling: 1.0,
-                identifier: true,
-            },
-            &self.ranking(),
-        )?;
-        Ok(Some(found).filter(|found| found.total > 0))
+    fn paths(&self) -> Arc<Paths> {
+        Arc::clone(&self.paths.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What has every word, or else any; and whether it came to that.
-    fn words(&self, stems: &[String]) -> Result<(Found, bool), Error> {
-        for (occur, fell_back) in [(Occur::Must, false), (Occur::Should, true)] {
-            let Some(mut words) = query::words(self.searcher, self.fields, stems, occur)? else {
-                break;
-            };
-            if let Some(identifier) = self.possible_identifier() {
-                words.query = query::either(words.query, identifier);
-            }
-            let found = self.run(words, &self.ranking())?;
-            if found.total > 0 || fell_back || stems.len() == 1 {
-                return Ok((found, fell_back));
-            }
+    fn note_paths(&self, mut paths: Paths) -> Result<(), Error> {
+        for segment in self.reader.searcher().segment_readers() {
+            paths.note(segment)?;
         }
-        let nothing = Found {
-            hits: Vec::new(),
-            total: 0,
-        };
-        Ok((nothing, false))
-    }
-
-    /// A query of letters and digits may name a thing although it does not look like it.
-    fn possible_identifier(&self) -> Option<Box<dyn Query>> {
-        let bare = analysis::bare_identifier(&self.request.query)?;
-        let digit = bare.bytes().any(|byte| byte.is_ascii_digit());
-        let letter = bare.bytes().any(|byte| byte.is_ascii_alphabetic());
-        (digit && letter && bare.len() >= 4)
-            .then(|| query::identifier(self.fields, &self.request.query))?
-    }
-
-    fn ranking(&self) -> Ranking<'_> {
-        self.request
-            .sort
-            .as_ref()
-            .map_or(Ranking::Relevance, Ranking::By)
-    }
-
-    fn run(&self, scaled: Scaled, ranking: &Ranking) -> Result<Found, Error> {
-        let score = ByScore::of(&scaled);
-        let query = query::under(scaled.query, self.conditions);
-        let (ranked, total) = rank::run(
-            self.searcher,
-            query.as_ref(),
-            score,
-            ranking,
-            self.paths,
-            (self.request.limit, self.request.offset),
-        )?;
-        let hits = ranked
-            .into_iter()
-            .map(|((high, low), score)| Hit {
-                id: RecordId(Uuid::from_u64_pair(high, low)),
-                score: f64::from(score) / f64::from(SCORE_UNIT),
-            })
-            .collect();
-        Ok(Found { hits, total })
+        *self.paths.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(paths);
+        Ok(())
     }
 }

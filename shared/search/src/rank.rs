@@ -4,12 +4,12 @@ use tantivy::collector::sort_key::{NaturalComparator, ReverseComparator, SortByS
 use tantivy::collector::{Collector, Count, SegmentSortKeyComputer, SortKeyComputer, TopDocs};
 use tantivy::columnar::{Column, ColumnType, MonotonicallyMappableToU64};
 use tantivy::query::Query;
-use tantivy::{DocAddress, DocId, Order, Score, Searcher, SegmentReader};
+use tantivy::{DocAddress, DocId, Order, Score, SegmentReader};
 
 use crate::analysis::{
     CREATED, ID_HIGH, ID_LOW, KIND_FOLDED, NAME_FOLDED, NUMBERS, Paths, STRINGS, UPDATED,
 };
-use crate::query::{IDENTIFIED, Scaled};
+use crate::query::{Counted, IDENTIFIED, Scaled};
 use crate::request::{Direction, Sort};
 
 /// Scores are kept in millionths, so that two that look the same are the same.
@@ -33,7 +33,7 @@ pub(crate) enum Ranking<'a> {
 
 /// Runs a query and returns the page and the exact number of all hits, in one pass.
 pub(crate) fn run(
-    searcher: &Searcher,
+    searcher: &Counted,
     query: &dyn Query,
     score: ByScore,
     order: &Ranking,
@@ -97,7 +97,7 @@ pub(crate) fn run(
 type Fruit<K> = Vec<((K, (u64, u64), u32), DocAddress)>;
 
 fn three<K: Send + 'static>(
-    searcher: &Searcher,
+    searcher: &Counted,
     query: &dyn Query,
     by: impl Collector<Fruit = Fruit<K>>,
 ) -> tantivy::Result<(Vec<Ranked>, usize)> {
@@ -106,12 +106,32 @@ fn three<K: Send + 'static>(
     Ok((hits.collect(), total))
 }
 
+/// The columns that an order reads, but for the scores.
+pub(crate) fn columns(order: &Ranking, paths: &Paths) -> Vec<String> {
+    let mut columns = vec![ID_HIGH.to_owned(), ID_LOW.to_owned()];
+    if let Ranking::By(sort) = order {
+        match sort.field.as_str() {
+            "created_at" => columns.push(CREATED.to_owned()),
+            "updated_at" => columns.push(UPDATED.to_owned()),
+            "name" => columns.push(NAME_FOLDED.to_owned()),
+            "record_type" => columns.push(KIND_FOLDED.to_owned()),
+            field => {
+                let path = paths.named(field).next().unwrap_or_default();
+                columns.extend([NUMBERS, STRINGS].map(|field| format!("{field}.{path}")));
+            }
+        }
+    }
+    columns
+}
+
 /// By score, best first: the share of the most that the query can give, identifiers on top.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ByScore {
     ceiling: f32,
     /// What a hit by identifier scores.
     identified: u32,
+    /// Whether scores tell hits apart.
+    scores: bool,
 }
 
 impl ByScore {
@@ -119,6 +139,7 @@ impl ByScore {
     pub(crate) fn of(scaled: &Scaled) -> Self {
         Self {
             ceiling: scaled.ceiling,
+            scores: !scaled.everything,
             identified: if scaled.identifier {
                 SCORE_UNIT
             } else {
@@ -134,7 +155,7 @@ impl SortKeyComputer for ByScore {
     type Comparator = NaturalComparator;
 
     fn requires_scoring(&self) -> bool {
-        true
+        self.scores
     }
 
     fn segment_sort_key_computer(&self, _: &SegmentReader) -> tantivy::Result<Self> {
@@ -153,6 +174,9 @@ impl SegmentSortKeyComputer for ByScore {
         reason = "between 0 and 990,000"
     )]
     fn segment_sort_key(&mut self, _: DocId, score: Score) -> u32 {
+        if !self.scores {
+            return 0;
+        }
         if score >= IDENTIFIED {
             return self.identified;
         }

@@ -2,16 +2,15 @@
 
 mod common;
 
-use common::{find, index, numbers, record};
+use common::{changes, empty, find, index, numbers, record};
 use model::record::Record;
-use search::Index;
-use serde_json::{Value, json};
+use search::{Change, Index};
+use serde_json::json;
 
-fn changed(number: u32, version: u64, row: Value) -> Record {
-    Record {
-        version,
-        ..record(number, row)
-    }
+fn apply(index: &Index, records: &[Record]) {
+    index
+        .apply(&changes(records))
+        .expect("an index with changes");
 }
 
 fn by(index: &Index, query: &str) -> Vec<u32> {
@@ -22,7 +21,7 @@ fn by(index: &Index, query: &str) -> Vec<u32> {
 fn a_record_is_found_as_soon_as_it_is_applied() {
     let index = index(&[record(1, json!({"name": "Bolt"}))]);
     assert_eq!(by(&index, "nut"), [0; 0]);
-    index.apply(&[record(2, json!({"name": "Nut"}))]).unwrap();
+    apply(&index, &[record(2, json!({"name": "Nut"}))]);
     assert_eq!(by(&index, "nut"), [2]);
     assert_eq!(find(&index, &json!({})).total, 2);
 }
@@ -37,7 +36,7 @@ fn a_later_version_takes_the_place_of_the_earlier() {
         record(2, json!({"name": "Nut", "sku": "N-1000", "size": 10})),
     ]);
     let next = json!({"name": "Washer", "sku": "W-1000", "size": 12, "new": true});
-    index.apply(&[changed(1, 2, next)]).unwrap();
+    apply(&index, &[record(1, next)]);
 
     for (body, found) in [
         (json!({"query": "bolt"}), vec![]),
@@ -62,65 +61,41 @@ fn a_later_version_takes_the_place_of_the_earlier() {
 #[test]
 fn what_an_earlier_version_was_called_identifies_nothing_any_more() {
     let index = index(&[record(1, json!({"name": "Bolt", "sku": "B-1000"}))]);
-    index
-        .apply(&[changed(1, 2, json!({"name": "Bolt", "sku": "B-2000"}))])
-        .unwrap();
+    apply(
+        &index,
+        &[record(1, json!({"name": "Bolt", "sku": "B-2000"}))],
+    );
     assert_eq!(by(&index, "B-2000"), [1]);
     let page = find(&index, &json!({"query": "b1000"}));
     assert_eq!((page.hits.len(), page.total), (0, 0));
 }
 
 #[test]
-fn an_earlier_version_is_passed_over() {
-    let index = index(&[changed(1, 3, json!({"name": "Washer"}))]);
-    for version in [1, 2, 3] {
-        index
-            .apply(&[changed(1, version, json!({"name": "Bolt"}))])
-            .unwrap();
-        assert_eq!(by(&index, "washer"), [1], "{version}");
-        assert_eq!(by(&index, "bolt"), [0; 0], "{version}");
-    }
+fn of_two_changes_in_one_call_the_later_counts() {
+    let index = empty();
+    let bolt = record(1, json!({"name": "Bolt"}));
+    let washer = record(1, json!({"name": "Washer"}));
+    apply(&index, &[bolt, washer]);
+    assert_eq!(by(&index, "washer"), [1]);
+    assert_eq!(by(&index, "bolt"), [0; 0]);
+    assert_eq!(find(&index, &json!({})).total, 1);
 }
 
 #[test]
-fn of_two_versions_in_one_call_the_later_counts() {
-    let versions = [
-        changed(1, 1, json!({"name": "Bolt"})),
-        changed(1, 2, json!({"name": "Washer"})),
-    ];
-    let mut reversed = versions.clone();
-    reversed.reverse();
-    for versions in [versions, reversed] {
-        let index = Index::new().unwrap();
-        index.apply(&versions).unwrap();
-        assert_eq!(by(&index, "washer"), [1]);
-        assert_eq!(by(&index, "bolt"), [0; 0]);
-        assert_eq!(find(&index, &json!({})).total, 1);
-    }
-}
-
-#[test]
-fn the_order_of_changes_does_not_matter() {
-    let names = ["Bolt", "Nut", "Washer"];
-    for order in [
-        [1, 2, 3],
-        [1, 3, 2],
-        [2, 1, 3],
-        [2, 3, 1],
-        [3, 1, 2],
-        [3, 2, 1],
-    ] {
-        let index = Index::new().unwrap();
-        for version in order {
-            let name = names[version - 1];
-            let version = u64::try_from(version).unwrap();
-            index
-                .apply(&[changed(1, version, json!({"name": name}))])
-                .unwrap();
-        }
-        assert_eq!(by(&index, "washer"), [1], "{order:?}");
-        assert_eq!(find(&index, &json!({})).total, 1, "{order:?}");
-    }
+fn what_is_gone_is_not_found_and_may_come_back() {
+    let bolt = record(1, json!({"name": "Bolt", "size": 8}));
+    let index = index(&[bolt.clone(), record(2, json!({"name": "Nut"}))]);
+    let gone = Change {
+        id: bolt.id,
+        record: None,
+        is_new: false,
+    };
+    index.apply(&[gone]).unwrap();
+    assert_eq!(by(&index, "bolt"), [0; 0]);
+    assert_eq!(find(&index, &json!({"filters": {"size": 8}})).total, 0);
+    assert_eq!(numbers(&find(&index, &json!({}))), [2]);
+    apply(&index, &[bolt]);
+    assert_eq!(by(&index, "bolt"), [1]);
 }
 
 #[test]
@@ -131,7 +106,7 @@ fn applying_the_same_again_changes_nothing() {
     let index = index(&bolts);
     let before = find(&index, &json!({"query": "bolt"})).hits;
     for _ in 0..3 {
-        index.apply(&bolts).unwrap();
+        apply(&index, &bolts);
     }
     let page = find(&index, &json!({"query": "bolt"}));
     assert_eq!((page.hits, page.total), (before, 10));
@@ -146,14 +121,14 @@ fn applying_nothing_changes_nothing() {
 
 #[test]
 fn many_small_changes_add_up() {
-    let index = Index::new().unwrap();
+    let index = empty();
     for number in 1..=40 {
         let row = json!({"name": "Bolt", "size": number, "half": f64::from(number) / 2.0});
-        index.apply(&[record(number, row)]).unwrap();
+        apply(&index, &[record(number, row)]);
     }
     for number in (2..=40).step_by(2) {
         let row = json!({"name": "Nut", "size": 100 + number});
-        index.apply(&[changed(number, 2, row)]).unwrap();
+        apply(&index, &[record(number, row)]);
     }
     for (body, total, first) in [
         (json!({"query": "bolt"}), 20, 1),
@@ -188,9 +163,9 @@ fn a_search_during_a_change_sees_the_old_or_the_new() {
                     "Bolt"
                 };
                 let next: Vec<Record> = (1..=5)
-                    .map(|number| changed(number, version, json!({"name": name})))
+                    .map(|number| record(number, json!({"name": name})))
                     .collect();
-                index.apply(&next).unwrap();
+                apply(&index, &next);
             }
         });
         while !writer.is_finished() {

@@ -519,7 +519,7 @@ fn a_range_takes_one_number_or_one_string() {
         let body = json!({"filters": {"size_min": end}});
         let mut fields = Fields::of(&body).unwrap();
         let request = Request::read(&mut fields).unwrap();
-        let Err(Error::Filter(fault)) = index.search(&request) else {
+        let Err(Error::Filter(fault)) = common::wait(index.search(&request)) else {
             panic!("{body} is taken");
         };
         assert_eq!(

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{find, index, numbers, record};
+use common::{find, index, numbers, page, record};
 use model::id::{RecordId, RecordType};
 use model::record::Record;
 use model::time::Moment;
@@ -342,7 +342,7 @@ fn a_list_is_newest_first_and_of_one_record_type_or_of_all() {
     let index = dates();
     let list = |kind: Option<&str>, limit, offset| {
         let kind: Option<RecordType> = kind.map(|kind| kind.parse().unwrap());
-        let page = index.search(&Request::list(kind, limit, offset)).unwrap();
+        let page = page(&index, &Request::list(kind, limit, offset));
         (numbers(&page), page.total)
     };
     assert_eq!(list(None, 20, 0), (vec![1, 2, 4, 3, 5], 5));

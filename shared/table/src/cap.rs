@@ -12,15 +12,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, stream};
 use model::collection::Collection;
-use model::id::{CollectionName, RecordType, SHARDS, TenantId, UploadId};
+use model::id::{CollectionName, RecordId, RecordType, SHARDS, TenantId, UploadId};
 use model::plan::Limits;
 use model::quickstart::Step;
-use model::time::{Moment, stored};
+use model::record::Visibility;
+use model::time::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Key, moment};
+use crate::marker::{Batch, BatchMarker, Generation};
 use crate::record::Place;
-use crate::retry::{ABSENT, Change, Outcome};
+use crate::retry::{ABSENT, Change, Outcome, random};
 use crate::summary::Summary;
 use crate::tenant::summary_pk;
 use crate::{Result, Table, collection};
@@ -60,6 +62,9 @@ pub struct Hold {
     /// When its upload has stopped writing, whatever happened.
     #[serde(with = "moment")]
     pub until: Moment,
+    /// The version of the index's pointer when it was taken.
+    #[serde(default)]
+    pub base: u64,
     /// Whether it is counted already; then it is only waiting to be removed.
     #[serde(default)]
     done: bool,
@@ -95,9 +100,12 @@ pub struct Request<'a> {
     pub since: Moment,
     /// When it has stopped writing, whatever happens.
     pub until: Moment,
+    /// The format of search indexes that this code writes.
+    pub format: u32,
 }
 
 /// What reserving came to.
+#[expect(clippy::large_enum_variant, reason = "an upload has one of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reserved {
     /// Write to this collection.
@@ -119,8 +127,36 @@ pub struct ShardTally {
     pub public: u64,
 }
 
-/// What an upload did, by shard. A shard is in it if a record in it was added or changed.
-pub type Tally = BTreeMap<u8, ShardTally>;
+/// What an upload did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By shard. A shard is in it if a record in it was added or changed.
+    shards: BTreeMap<u8, ShardTally>,
+    /// The records.
+    batch: Batch,
+}
+
+impl Tally {
+    /// A record was added.
+    pub fn add(&mut self, id: RecordId, visibility: Visibility) {
+        let shard = self.shards.entry(id.shard()).or_default();
+        shard.added += 1;
+        shard.public += u64::from(visibility == Visibility::Public);
+        self.batch.added.push(id);
+    }
+
+    /// A record was changed.
+    pub fn change(&mut self, id: RecordId) {
+        self.shards.entry(id.shard()).or_default();
+        self.batch.changed.push(id);
+    }
+
+    /// Whether it did nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shards.is_empty()
+    }
+}
 
 impl Table {
     /// Reserves what `request` asks for, given what is known of the tenant.
@@ -158,12 +194,8 @@ impl Table {
             }
         }
         let known = summary.collection(request.collection);
-        let collection = known.cloned().unwrap_or_else(|| Collection {
-            name: request.collection.clone(),
-            number: caps.last_number + 1,
-            generation: 1,
-            staging: None,
-            record_types: BTreeSet::new(),
+        let collection = known.cloned().unwrap_or_else(|| {
+            collection::new(request.collection, caps.last_number + 1, request.format)
         });
         let hold = Hold {
             collection: collection.name.clone(),
@@ -173,6 +205,7 @@ impl Table {
             rows: request.rows,
             since: request.since,
             until: request.until,
+            base: collection.index().map_or(0, |pointer| pointer.version),
             done: false,
         };
         let mut next = caps.clone();
@@ -186,7 +219,7 @@ impl Table {
         };
         let mut writes = vec![self.put_write(item::build(&key(tenant), &next)?, &unchanged)?];
         if known.is_none() {
-            let item = collection::reserved(tenant, &collection.name, collection.number)?;
+            let item = collection::reserved(tenant, &collection)?;
             writes.push(self.put_write(item, &Change::condition(ABSENT))?);
         }
         match self.transact(writes).await? {
@@ -196,8 +229,8 @@ impl Table {
     }
 
     /// Ends an upload whose last record was written at `now`: its counters, its collection's and the
-    /// quickstart's state and the mark on its reservation change together; then the reservation
-    /// goes. False if it was settled already.
+    /// quickstart's state, the marker that tells the search index and the mark on its reservation
+    /// change together; then the reservation goes. False if it was settled already.
     ///
     /// The reservation goes only afterwards because a query may read a transaction's items some
     /// before and some after it: for a moment its records are counted and reserved, never neither.
@@ -217,7 +250,26 @@ impl Table {
             .value(":yes", AttributeValue::Bool(true))
             .value(":no", AttributeValue::Bool(false));
         let mut others = Vec::new();
+        let mut written = (0, 0);
         if !tally.is_empty() {
+            let batch = &tally.batch;
+            let token = random();
+            let parts = self.write_batch(tenant, upload, token, batch, now).await?;
+            written = (parts, token);
+            let marker = BatchMarker {
+                count: batch.ids().len() as u64,
+                parts,
+                token,
+                base: hold.base,
+                since: hold.since,
+                until: hold.until,
+            };
+            let of = Generation {
+                number: hold.number,
+                generation: hold.generation,
+            };
+            let marker = Self::batch_marker(tenant, &hold.collection, of, upload, &marker)?;
+            others.push(self.put_write(marker, &Change::default())?);
             let types = vec![hold.record_type.to_string()];
             let live = Change::update("SET live = :live ADD record_types :types")
                 .value(":live", AttributeValue::Bool(true))
@@ -232,8 +284,9 @@ impl Table {
         let mut newer = BTreeSet::new();
         loop {
             let mut writes = vec![self.update_write(&key(tenant), &done)?];
-            for (shard, counted) in tally {
-                let change = count(counted, now, newer.contains(shard));
+            for (shard, counted) in &tally.shards {
+                let (added, public) = (counted.added.cast_signed(), counted.public.cast_signed());
+                let change = collection::count(added, public, now, newer.contains(shard));
                 let key = collection::count_key(tenant, hold.number, *shard);
                 writes.push(self.update_write(&key, &change)?);
             }
@@ -246,11 +299,14 @@ impl Table {
             }
             let known = newer.len();
             let refused = tally
+                .shards
                 .keys()
                 .zip(1..)
                 .filter(|(_, index)| outcome.refused(*index));
             newer.extend(refused.map(|(shard, _)| *shard));
             if outcome.refused(0) || newer.len() == known {
+                // Whoever settled has written the ids too.
+                self.remove_batch(tenant, upload, written).await?;
                 return Ok(false);
             }
         }
@@ -279,33 +335,18 @@ impl Table {
         let mut shards = stream::iter(place.shards())
             .map(|shard| async move { (shard.number, self.count_made_by(&shard, upload).await) })
             .buffer_unordered(usize::from(SHARDS));
-        let mut tally = Tally::new();
+        let mut tally = Tally::default();
         let mut last = hold.since;
         while let Some((shard, made)) = shards.next().await {
             let made = made?;
             if let Some(at) = made.last_written {
                 last = last.max(at);
-                tally.insert(shard, made.tally);
+                tally.shards.insert(shard, made.tally);
+                tally.batch.added.extend(made.batch.added);
+                tally.batch.changed.extend(made.batch.changed);
             }
         }
         self.settle(tenant, upload, hold, &tally, last).await?;
         Ok(())
     }
-}
-
-/// Adds to a shard's counter, and dates it unless it has a later date.
-fn count(counted: &ShardTally, now: Moment, newer: bool) -> Change {
-    let add = "ADD #total :added, #public :public";
-    let change = if newer {
-        Change::update(add)
-    } else {
-        Change::update(format!("SET last_updated = :now {add}"))
-            .when("attribute_not_exists(last_updated) OR last_updated <= :now")
-            .value(":now", item::text(stored(now)))
-    };
-    change
-        .name("#total", "total")
-        .name("#public", "public")
-        .value(":added", item::number(counted.added))
-        .value(":public", item::number(counted.public))
 }

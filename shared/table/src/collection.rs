@@ -7,14 +7,16 @@
 //! A collection is live from its first record: until the upload that made it has settled with
 //! one, its item is only a reserved number and is not shown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::collection::{Collection, Counts};
+use model::collection::{Collection, Counts, Lease};
 use model::id::{CollectionName, RecordType, TenantId};
-use model::time::Moment;
+use model::index::Pointer;
+use model::time::{Moment, stored};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item, Key, moment_option};
+use crate::retry::Change;
 use crate::tenant::summary_pk;
 use crate::{Error, Result};
 
@@ -30,10 +32,22 @@ struct Body {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     record_types: BTreeSet<RecordType>,
     live: bool,
+    /// The pointer of each generation's index.
+    #[serde(default)]
+    index: BTreeMap<String, Pointer>,
+    lease: Option<Lease>,
 }
 
 pub(crate) fn key(tenant: &TenantId, name: &CollectionName) -> Key {
     Key::new(summary_pk(tenant), format!("{PREFIX}{name}"))
+}
+
+/// The collection whose item has this key; `None` if it is another kind of item.
+#[must_use]
+pub fn of_key(pk: &str, sk: &str) -> Option<(TenantId, CollectionName)> {
+    let tenant = pk.strip_prefix("TENANT#")?.strip_suffix("#SUMMARY")?;
+    let name = sk.strip_prefix(PREFIX)?;
+    Some((tenant.parse().ok()?, name.parse().ok()?))
 }
 
 pub(crate) fn count_key(tenant: &TenantId, number: u32, shard: u8) -> Key {
@@ -43,17 +57,35 @@ pub(crate) fn count_key(tenant: &TenantId, number: u32, shard: u8) -> Key {
     )
 }
 
-/// The item of a collection that is not live yet.
-pub(crate) fn reserved(tenant: &TenantId, name: &CollectionName, number: u32) -> Result<Item> {
-    let body = Body {
+/// A collection that is not live yet. Its index holds nothing, as its generation does.
+pub(crate) fn new(name: &CollectionName, number: u32, format: u32) -> Collection {
+    Collection {
         name: name.clone(),
         number,
         generation: 1,
         staging: None,
         record_types: BTreeSet::new(),
+        indexes: BTreeMap::from([(1, Pointer::empty(format, 1, 0))]),
+        lease: None,
+    }
+}
+
+/// The item of a collection that is not live yet.
+pub(crate) fn reserved(tenant: &TenantId, collection: &Collection) -> Result<Item> {
+    let indexes = collection.indexes.iter();
+    let body = Body {
+        name: collection.name.clone(),
+        number: collection.number,
+        generation: collection.generation,
+        staging: collection.staging,
+        record_types: collection.record_types.clone(),
         live: false,
+        index: indexes
+            .map(|(generation, pointer)| (generation.to_string(), pointer.clone()))
+            .collect(),
+        lease: None,
     };
-    item::build(&key(tenant, name), &body)
+    item::build(&key(tenant, &collection.name), &body)
 }
 
 /// A collection, and whether it is live.
@@ -65,6 +97,12 @@ pub(crate) fn read(item: Item) -> Result<(Collection, bool)> {
         generation: body.generation,
         staging: body.staging,
         record_types: body.record_types,
+        indexes: body
+            .index
+            .into_iter()
+            .filter_map(|(generation, pointer)| Some((generation.parse().ok()?, pointer)))
+            .collect(),
+        lease: body.lease,
     };
     Ok((collection, body.live))
 }
@@ -76,9 +114,6 @@ pub(crate) fn read(item: Item) -> Result<(Collection, bool)> {
 pub(crate) struct Sums {
     total: i64,
     public: i64,
-    pending: i64,
-    processing: i64,
-    failed: i64,
     #[serde(with = "moment_option")]
     last_updated: Option<Moment>,
 }
@@ -87,9 +122,6 @@ impl Sums {
     pub(crate) fn add(&mut self, shard: &Self) {
         self.total += shard.total;
         self.public += shard.public;
-        self.pending += shard.pending;
-        self.processing += shard.processing;
-        self.failed += shard.failed;
         self.last_updated = self.last_updated.max(shard.last_updated);
     }
 
@@ -98,9 +130,9 @@ impl Sums {
         Counts {
             total: count(self.total),
             public: count(self.public),
-            pending: count(self.pending),
-            processing: count(self.processing),
-            failed: count(self.failed),
+            pending: 0,
+            processing: 0,
+            failed: 0,
             last_updated: self.last_updated,
         }
     }
@@ -119,4 +151,21 @@ pub(crate) fn read_sums(item: Item) -> Result<(u32, Sums)> {
             reason: "no collection number in its key".to_owned(),
         })?;
     Ok((number, item::read(item)?))
+}
+
+/// Adds to a shard's counter, and dates it unless it has a later date.
+pub(crate) fn count(total: i64, public: i64, at: Moment, newer: bool) -> Change {
+    let add = "ADD #total :total, #public :public";
+    let change = if newer {
+        Change::update(add)
+    } else {
+        Change::update(format!("SET last_updated = :at {add}"))
+            .when("attribute_not_exists(last_updated) OR last_updated <= :at")
+            .value(":at", item::text(stored(at)))
+    };
+    change
+        .name("#total", "total")
+        .name("#public", "public")
+        .value(":total", item::number(total))
+        .value(":public", item::number(public))
 }

@@ -20,15 +20,19 @@
 //! | `TENANT#t#KEYS` | `KEY#<id>`, `COUNT` | [`key`] |
 //! | `TENANT#t#LIMIT` | `WINDOW` | [`limit`] |
 //! | `TENANT#t#OPEN` | `<period>#<number>#<shard>` | [`open`] |
+//! | `TENANT#t#MARKERS` | `<collection>#<number>#<generation>#...` | [`marker`] |
+//! | `TENANT#t#BATCH#<upload>` | `<part>` | [`marker`] |
 //! | `TENANT#t#RECORDS#<number>#<generation>#<shard>` | `<id>` | [`record`] |
 //! | `KEYHASH#<sha256>` | `KEYHASH` | [`key`] |
 
 pub mod cap;
 pub mod collection;
 mod error;
+pub mod index;
 mod item;
 pub mod key;
 pub mod limit;
+pub mod marker;
 pub mod open;
 pub mod quickstart;
 pub mod record;

@@ -5,14 +5,16 @@
 //! - pages are hydrated by [`Table::records`], one batch of up to 100 keys
 //! - rows are added by `INSERT` statements, 25 a call, each of which fails alone where the record
 //!   exists; a changed row is an update on the version that was read
-//! - an index is built from [`Table::shard_records`]
+//! - the search index takes in what changed by [`Table::marked_records`] and is built anew from
+//!   [`Table::shard_records`]
 //!
 //! `collection_data` is kept as JSON text: it comes back as it was read, empty values included, and
 //! costs one attribute.
 
+mod change;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::ready;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -25,6 +27,7 @@ use serde_json::{Map, Value};
 
 use crate::cap::ShardTally;
 use crate::item::{self, Item, Key, moment};
+use crate::marker::{Batch, Generation, RecordMarker};
 use crate::retry::BATCH_GET;
 use crate::{Error, Result, Table};
 
@@ -37,7 +40,7 @@ const CONCURRENCY: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     tenant: TenantId,
-    number: u32,
+    of: Generation,
     prefix: String,
 }
 
@@ -52,6 +55,7 @@ pub struct Shard {
 #[derive(Default)]
 pub(crate) struct Made {
     pub(crate) tally: ShardTally,
+    pub(crate) batch: Batch,
     /// When it wrote there last, if it did.
     pub(crate) last_written: Option<Moment>,
 }
@@ -62,7 +66,7 @@ impl Place {
     pub fn new(tenant: &TenantId, number: u32, generation: u32) -> Self {
         Self {
             tenant: tenant.clone(),
-            number,
+            of: Generation { number, generation },
             prefix: format!("TENANT#{tenant}#RECORDS#{number:010}#{generation:06}"),
         }
     }
@@ -80,6 +84,46 @@ impl Place {
 
     fn key(&self, id: RecordId) -> Key {
         Key::new(self.shard(id.shard()).pk, id.to_string())
+    }
+}
+
+/// Records, and those that are not what this code wrote.
+#[derive(Debug, Default)]
+pub struct Readable {
+    /// The records.
+    pub records: HashMap<RecordId, Record>,
+    /// The ids of items that cannot be read.
+    pub corrupt: HashSet<RecordId>,
+}
+
+impl Readable {
+    /// Whether a record is at least what its marker says.
+    fn agrees(&self, id: RecordId, marker: &RecordMarker) -> bool {
+        if self.corrupt.contains(&id) {
+            return true;
+        }
+        match self.records.get(&id) {
+            None => marker.gone,
+            Some(record) if (record.upload, record.row) == (marker.upload, marker.row) => {
+                !marker.gone && record.version >= marker.version
+            }
+            // It was made anew since.
+            Some(_) => true,
+        }
+    }
+
+    fn take(&mut self, collection: &CollectionName, item: Item) -> Result<()> {
+        let key = Key::of(&item);
+        match from_item(collection, item) {
+            Ok(record) => drop(self.records.insert(record.id, record)),
+            Err(error) => {
+                let Ok(id) = key.sk.parse() else {
+                    return Err(error);
+                };
+                self.corrupt.insert(id);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -211,26 +255,75 @@ impl Table {
             .await
     }
 
-    /// Reads every record of one shard, from 0 to 15.
+    /// Reads records that are marked as changed, as their markers say or as they are since; and
+    /// tells those that cannot be read. What does not exist is in neither.
+    ///
+    /// A batch of reads may see a transaction half: its marker and not yet its record. Where the two
+    /// do not agree, they are read together.
+    pub async fn marked_records(
+        &self,
+        place: &Place,
+        collection: &CollectionName,
+        ids: &[RecordId],
+        markers: &BTreeMap<RecordId, RecordMarker>,
+    ) -> Result<Readable> {
+        let chunks: Vec<Vec<Key>> = ids
+            .chunks(BATCH_GET)
+            .map(|chunk| chunk.iter().map(|id| place.key(*id)).collect())
+            .collect();
+        let mut readable = stream::iter(chunks)
+            .map(|keys| async move { self.batch_get(&keys, None).await })
+            .buffer_unordered(CONCURRENCY)
+            .try_fold(Readable::default(), |mut readable, items| {
+                let taken = items
+                    .into_iter()
+                    .try_for_each(|item| readable.take(collection, item));
+                ready(taken.map(|()| readable))
+            })
+            .await?;
+        let half: Vec<RecordId> = ids
+            .iter()
+            .filter(|id| {
+                markers
+                    .get(id)
+                    .is_some_and(|marker| !readable.agrees(**id, marker))
+            })
+            .copied()
+            .collect();
+        for id in half {
+            let marker = Self::record_marker_key(&place.tenant, collection, place.of, id);
+            let mut items = self.get_together(&[place.key(id), marker]).await?;
+            readable.records.remove(&id);
+            if let Some(item) = items.swap_remove(0) {
+                readable.take(collection, item)?;
+            }
+        }
+        Ok(readable)
+    }
+
+    /// Reads the next records of one shard, from 0 to 15, after `after`: some thousand, and where to
+    /// go on if there are more.
     pub async fn shard_records(
         &self,
         place: &Place,
         collection: &CollectionName,
         shard: u8,
-    ) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        self.query(&place.shard(shard).pk, "", None, |item| {
-            records.push(from_item(collection, item)?);
-            Ok(())
-        })
-        .await?;
-        Ok(records)
+        after: Option<RecordId>,
+    ) -> Result<(Readable, Option<RecordId>)> {
+        let mut readable = Readable::default();
+        let start = after.map(|id| Key::new(place.shard(shard).pk, id.to_string()));
+        let (items, last) = self.page(&place.shard(shard).pk, start).await?;
+        for item in items {
+            readable.take(collection, item)?;
+        }
+        Ok((readable, last.and_then(|key| key.sk.parse().ok())))
     }
 
     /// What an upload did to one shard, as the records tell it.
     pub(crate) async fn count_made_by(&self, shard: &Shard, upload: UploadId) -> Result<Made> {
         #[derive(Deserialize)]
         struct Written {
+            id: RecordId,
             upload: UploadId,
             born: Visibility,
             changed_by: Option<UploadId>,
@@ -238,12 +331,15 @@ impl Table {
             updated_at: Moment,
         }
         let mut made = Made::default();
-        let projection = Some("pk, sk, upload, born, changed_by, updated_at");
+        let projection = Some("pk, sk, id, upload, born, changed_by, updated_at");
         self.query(&shard.pk, "", projection, |item| {
             let written: Written = item::read(item)?;
             if written.upload == upload {
                 made.tally.added += 1;
                 made.tally.public += u64::from(written.born == Visibility::Public);
+                made.batch.added.push(written.id);
+            } else if written.changed_by == Some(upload) {
+                made.batch.changed.push(written.id);
             }
             if written.upload == upload || written.changed_by == Some(upload) {
                 made.last_written = made.last_written.max(Some(written.updated_at));

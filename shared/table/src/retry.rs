@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, TransactWriteItem, Update,
+    AttributeValue, Delete, Get, KeysAndAttributes, Put, ReturnValue, TransactGetItem,
+    TransactWriteItem, Update,
 };
 
 use crate::error::cancellation;
@@ -216,6 +219,43 @@ impl Table {
         Ok(self.transact(vec![put]).await? == Outcome::Done)
     }
 
+    /// Puts an item, whatever is there.
+    pub(crate) async fn put(&self, item: Item) -> Result<()> {
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes an item and says whether the condition held. A meeting with a transaction is tried
+    /// again.
+    pub(crate) async fn delete(&self, key: &Key, condition: &Change) -> Result<bool> {
+        for attempt in 1.. {
+            let sent = self
+                .client
+                .delete_item()
+                .table_name(&self.name)
+                .set_key(Some(key.item()))
+                .set_condition_expression(condition.condition.clone())
+                .set_expression_attribute_names(condition.names())
+                .set_expression_attribute_values(condition.values())
+                .send()
+                .await;
+            let Err(error) = sent else { return Ok(true) };
+            match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => return Ok(false),
+                Some(DeleteItemError::TransactionConflictException(_)) if attempt < ATTEMPTS => {
+                    back_off(attempt).await;
+                }
+                _ => return Err(error.into()),
+            }
+        }
+        Err(conflict())
+    }
+
     /// Reads one item.
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Item>> {
         let answer = self
@@ -304,5 +344,59 @@ impl Table {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads the next page of a partition, from after `start`, and where to go on.
+    pub(crate) async fn page(
+        &self,
+        pk: &str,
+        start: Option<Key>,
+    ) -> Result<(Vec<Item>, Option<Key>)> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .set_exclusive_start_key(start.map(|key| key.item()))
+            .send()
+            .await?;
+        let last = page.last_evaluated_key.as_ref().map(Key::of);
+        Ok((page.items.unwrap_or_default(), last))
+    }
+
+    /// Reads items at one moment, each `None` if it does not exist. A meeting with a transaction is
+    /// tried again.
+    pub(crate) async fn get_together(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
+        let gets = keys.iter().map(|key| {
+            let get = Get::builder()
+                .table_name(&self.name)
+                .set_key(Some(key.item()))
+                .build()?;
+            Ok(TransactGetItem::builder().get(get).build())
+        });
+        let gets = gets.collect::<Result<Vec<_>>>()?;
+        for attempt in 1..=ATTEMPTS {
+            let sent = self
+                .client
+                .transact_get_items()
+                .set_transact_items(Some(gets.clone()))
+                .send()
+                .await;
+            match sent {
+                Ok(answer) => {
+                    let items = answer.responses.unwrap_or_default();
+                    return Ok(items.into_iter().map(|response| response.item).collect());
+                }
+                Err(error) => match error.as_service_error() {
+                    Some(TransactGetItemsError::TransactionCanceledException(_)) => {
+                        back_off(attempt).await;
+                    }
+                    _ => return Err(error.into()),
+                },
+            }
+        }
+        Err(conflict())
     }
 }

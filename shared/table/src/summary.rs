@@ -12,6 +12,7 @@ use model::quickstart::Checklist;
 use crate::cap::Caps;
 use crate::collection::Sums;
 use crate::item::Key;
+use crate::marker::{Generation, Markers};
 use crate::tenant::{Tenant, summary_pk};
 use crate::{Error, Result, Table, cap, collection, item, quickstart, search, tenant};
 
@@ -71,6 +72,8 @@ pub struct View {
     pub caps: Caps,
     /// The collection, if it is live.
     pub collection: Option<Collection>,
+    /// What the index of the generation that is served has not taken in yet.
+    pub markers: Markers,
 }
 
 impl View {
@@ -135,8 +138,10 @@ impl Table {
         Ok(summary)
     }
 
-    /// The part of it for a page of one collection.
+    /// The part of it for a page of one collection. The markers are read first: what is folded in
+    /// between is in the index that the collection points to.
     pub async fn view(&self, tenant: &TenantId, name: &CollectionName) -> Result<View> {
+        let mut markers = self.markers(tenant, name).await?;
         let keys = [
             tenant::key(tenant),
             quickstart::key(tenant),
@@ -151,6 +156,14 @@ impl Table {
             .collect();
         let mut take = |key: &Key| items.remove(&key.sk);
         let [tenant, checklist, caps, collection] = keys.each_ref().map(&mut take);
+        let collection = collection
+            .map(collection::read)
+            .transpose()?
+            .and_then(|(collection, live)| live.then_some(collection));
+        let served = collection.as_ref().map(|collection| Generation {
+            number: collection.number,
+            generation: collection.generation,
+        });
         Ok(View {
             tenant: tenant.map(item::read).transpose()?,
             checklist: checklist
@@ -158,10 +171,10 @@ impl Table {
                 .transpose()?
                 .unwrap_or_default(),
             caps: caps.map(item::read).transpose()?.unwrap_or_default(),
-            collection: collection
-                .map(collection::read)
-                .transpose()?
-                .and_then(|(collection, live)| live.then_some(collection)),
+            markers: served
+                .and_then(|served| markers.remove(&served))
+                .unwrap_or_default(),
+            collection,
         })
     }
 }

@@ -13,7 +13,7 @@ use model::quickstart::Step;
 use model::record::{Identity, Record, SourceType, Visibility};
 use model::time::Moment;
 use serde_json::Map;
-use table::cap::{Hold, Request, Reserved, ShardTally, Tally};
+use table::cap::{Hold, Request, Reserved, Tally};
 use table::record::{Added, Place};
 use table::summary::Summary;
 use table::{Error, Table};
@@ -65,6 +65,7 @@ async fn try_reserve(
         rows,
         since: now(),
         until: end(),
+        format: 1,
     };
     let summary = summary(table).await;
     table
@@ -93,11 +94,7 @@ fn held(reserved: Reserved) -> (Collection, Hold) {
 
 /// What an upload did that added so many rows, all in one shard.
 fn added(rows: u64) -> Tally {
-    let tally = ShardTally {
-        added: rows,
-        public: 0,
-    };
-    Tally::from([(0, tally)])
+    testkit::tally(&[(0, rows, 0)])
 }
 
 async fn settle(table: &Table, upload: UploadId, hold: &Hold, tally: &Tally) -> bool {
@@ -179,7 +176,7 @@ async fn a_reservation_holds_what_it_asked_for_until_it_is_settled() {
     let second = reserve(&table, Plan::Free, upload(2), "parts", 21).await;
     assert_eq!(second, Reserved::Again);
     let (_, second) = held(reserve(&table, Plan::Free, upload(2), "parts", 20).await);
-    assert!(settle(&table, upload(1), &hold, &Tally::new()).await);
+    assert!(settle(&table, upload(1), &hold, &Tally::default()).await);
     held(reserve(&table, Plan::Free, upload(3), "parts", 30).await);
 
     assert!(settle(&table, upload(2), &second, &added(20)).await);
@@ -234,7 +231,7 @@ async fn a_plan_of_one_collection_has_one() {
 async fn an_upload_that_added_nothing_leaves_no_collection_and_takes_none_away() {
     let table = testkit::table().await;
     let (_, hold) = held(reserve(&table, Plan::Free, upload(1), "parts", 1).await);
-    assert!(settle(&table, upload(1), &hold, &Tally::new()).await);
+    assert!(settle(&table, upload(1), &hold, &Tally::default()).await);
 
     assert!(summary(&table).await.collections.is_empty());
     let (hotels, _) = held(reserve(&table, Plan::Free, upload(2), "hotels", 1).await);
@@ -325,8 +322,7 @@ async fn an_upload_is_settled_once() {
 async fn a_settled_upload_shows_its_collection_counts_type_and_step() {
     let table = testkit::table().await;
     let (_, hold) = held(reserve(&table, Plan::Pro, upload(1), "parts", 5).await);
-    let shard = |added, public| ShardTally { added, public };
-    let tally = Tally::from([(0, shard(2, 1)), (7, shard(3, 3)), (15, shard(0, 0))]);
+    let tally = testkit::tally(&[(0, 2, 1), (7, 3, 3), (15, 0, 0)]);
 
     assert!(settle(&table, upload(1), &hold, &tally).await);
 

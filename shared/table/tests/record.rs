@@ -13,7 +13,7 @@ use model::record::{Identity, Record, SourceType, Visibility};
 use model::time::Moment;
 use serde_json::{Map, Value, json};
 use table::Table;
-use table::cap::{Hold, Request, Reserved, ShardTally, Tally};
+use table::cap::{Hold, Request, Reserved, Tally};
 use table::record::{Added, Additions, Place};
 use testkit::{Fault, Faults, NOW, TABLE, engine};
 use tokio::time::Instant;
@@ -53,7 +53,7 @@ impl World {
     async fn all(&self) -> HashMap<u32, Record> {
         let mut all = HashMap::new();
         for shard in 0..SHARDS {
-            let found = self.table.shard_records(&place(), &parts(), shard).await;
+            let found = testkit::shard_records(&self.table, &place(), &parts(), shard).await;
             for record in found.expect("a shard") {
                 let number = record.source_id.as_deref().expect("a source id");
                 let before = all.insert(number.parse().expect("a number"), record);
@@ -74,6 +74,7 @@ impl World {
             rows: 1,
             since: now(),
             until: now() + TimeDelta::minutes(15),
+            format: 1,
         };
         let period = Period::of(now());
         let summary = self.table.summary(&tenant(), period).await;
@@ -85,8 +86,8 @@ impl World {
         let hold = hold(reserved.expect("an answer"));
         let added = add(&self.table, std::slice::from_ref(record)).await;
         assert_eq!(added.rows, [Some(Added::Yes)]);
-        let public = u64::from(record.visibility == Visibility::Public);
-        let tally = Tally::from([(record.id.shard(), ShardTally { added: 1, public })]);
+        let mut tally = Tally::default();
+        tally.add(record.id, record.visibility);
         let settled = self
             .table
             .settle(&tenant(), record.upload, &hold, &tally, now())
@@ -550,7 +551,7 @@ async fn a_shard_that_is_longer_than_a_page_is_read_to_its_end() {
         .collect();
     assert_all_added(&add(&world.table, &rows).await, 60);
 
-    let found = world.faulty.shard_records(&place(), &parts(), 3).await;
+    let found = testkit::shard_records(&world.faulty, &place(), &parts(), 3).await;
 
     assert_eq!(found.unwrap().len(), 60);
     assert!(world.calls("Query") > 2);

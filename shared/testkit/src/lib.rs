@@ -24,6 +24,7 @@ use dynoxide::Database;
 use model::id::TenantId;
 use model::plan::Plan;
 use model::time::Moment;
+use search::{Caches, Store};
 use serde_json::Value;
 use table::Table;
 use tower::ServiceExt;
@@ -35,7 +36,7 @@ pub use answer::{
 pub use faults::{Fault, Faults};
 pub use form::Form;
 pub use raw::{Item, dynamodb, items};
-pub use seed::Upload;
+pub use seed::{Upload, shard_records, tally};
 
 /// The secret that every test token is signed with.
 pub const SECRET: &str = "test-secret-test-secret-test-secret!";
@@ -51,6 +52,8 @@ pub struct TestApp {
     pub faults: Faults,
     /// The engine's address.
     pub endpoint: String,
+    /// Where the packs of search indexes are.
+    pub store: Store,
     router: Router,
 }
 
@@ -84,6 +87,12 @@ pub async fn faulty_table() -> (Table, Faults) {
     (table, faults)
 }
 
+/// A search store that keeps its packs in memory.
+#[must_use]
+pub fn store() -> Store {
+    Store::open("memory:///", Caches::default()).expect("a store in memory")
+}
+
 impl TestApp {
     /// The routes over an empty table, without a rate limit.
     pub async fn new(routes: api::Router) -> Self {
@@ -92,12 +101,13 @@ impl TestApp {
 
     /// The same under settings of the environment.
     pub async fn with(routes: api::Router, settings: &[(&str, &str)]) -> Self {
-        Self::at(&engine().await, routes, settings, None).await
+        Self::at((&engine().await, &store()), routes, settings, None).await
     }
 
-    /// The same over an engine that runs already; `alone_since` as [`App::new`] has it.
+    /// The same over an engine and a store that are there already; `alone_since` as [`App::new`]
+    /// has it.
     pub async fn at(
-        endpoint: &str,
+        (endpoint, store): (&str, &Store),
         routes: api::Router,
         settings: &[(&str, &str)],
         alone_since: Option<Moment>,
@@ -114,10 +124,11 @@ impl TestApp {
         })
         .expect("settings of a test");
         let clock = Clock::stopped_at(NOW.parse().expect("a moment"));
-        let app = App::new(table, config, clock, alone_since);
+        let app = App::new(table, Some(store.clone()), config, clock, alone_since);
         Self {
             router: api::serve(routes, &app),
             endpoint: endpoint.to_owned(),
+            store: store.clone(),
             app,
             faults,
         }

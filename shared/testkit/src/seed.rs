@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use indexing::{Effort, Own};
 use model::collection::Collection;
-use model::id::{RecordId, TenantId, UploadId};
+use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::period::Period;
 use model::record::{Draft, Record, SourceType, Visibility};
 use serde_json::Value;
+use table::Table;
 use table::cap::{Hold, Request, Reserved, Tally};
 use table::record::{Added, Place};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::TestApp;
 
@@ -47,6 +50,7 @@ impl TestApp {
             rows,
             since: now,
             until: now + TimeDelta::minutes(15),
+            format: search::FORMAT,
         };
         let reserved = table
             .reserve(tenant, &summary, plan.limits(), &request)
@@ -72,17 +76,13 @@ impl TestApp {
     ) -> Vec<RecordId> {
         let upload = self.reserve(tenant, place, rows.len() as u64).await;
         let records = upload.write(rows.iter().cloned()).await;
-        let mut tally = Tally::new();
+        let mut tally = Tally::default();
         for record in &records {
-            let shard = tally.entry(record.id.shard()).or_default();
-            shard.added += 1;
-            shard.public += u64::from(record.visibility == Visibility::Public);
+            tally.add(record.id, record.visibility);
         }
         upload.settle(&tally).await;
-        let ids = records.iter().map(|record| record.id).collect();
-        let written = self.app.written(tenant, &upload.collection, records).await;
-        written.expect("an index");
-        ids
+        upload.fold().await;
+        records.iter().map(|record| record.id).collect()
     }
 }
 
@@ -113,6 +113,18 @@ impl Upload<'_> {
         assert!(settled.expect("an end"), "the upload was settled already");
     }
 
+    /// Folds what the upload wrote, as its call does at the end.
+    pub async fn fold(&self) {
+        let (name, generation) = (&self.hold.collection, self.hold.generation);
+        let own = Own {
+            upload: Some(self.id),
+            added: Vec::new(),
+        };
+        let indexes = self.app.app.indexes().expect("indexes");
+        let folded = indexes.fold(&self.tenant, name, generation, own, Effort::Call);
+        folded.await.expect("a fold");
+    }
+
     /// The record that the upload makes of a row.
     fn record(&self, row: Value, number: u64) -> Record {
         let draft = Draft::parse(row).expect("a good row");
@@ -141,6 +153,51 @@ impl Upload<'_> {
             version: 1,
             upload: self.id,
             row: number,
+        }
+    }
+}
+
+/// What an upload did that added so many records to each shard, so many of them public; where it
+/// added none, it changed one.
+#[must_use]
+pub fn tally(shards: &[(u8, u64, u64)]) -> Tally {
+    let mut tally = Tally::default();
+    for (shard, added, public) in shards {
+        let id = |number: u64| {
+            let bits = u128::from(number) << 80 | u128::from(*shard);
+            RecordId(Uuid::from_u128(bits))
+        };
+        for number in 0..*added {
+            let visibility = if number < *public {
+                Visibility::Public
+            } else {
+                Visibility::Private
+            };
+            tally.add(id(number), visibility);
+        }
+        if *added == 0 {
+            tally.change(id(0));
+        }
+    }
+    tally
+}
+
+/// Every record of a shard, however many pages it has.
+pub async fn shard_records(
+    table: &Table,
+    place: &Place,
+    collection: &CollectionName,
+    shard: u8,
+) -> table::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut after = None;
+    loop {
+        let (page, next) = table.shard_records(place, collection, shard, after).await?;
+        assert!(page.corrupt.is_empty(), "{:?}", page.corrupt);
+        records.extend(page.records.into_values());
+        after = next;
+        if after.is_none() {
+            return Ok(records);
         }
     }
 }

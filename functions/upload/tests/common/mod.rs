@@ -43,11 +43,8 @@ pub(crate) async fn recounted(app: &TestApp, tenant: &TenantId) -> Vec<Record> {
         let place = Place::new(tenant, collection.number, collection.generation);
         let mut records = Vec::new();
         for shard in 0..SHARDS {
-            let found = app
-                .app
-                .table
-                .shard_records(&place, &collection.name, shard)
-                .await;
+            let name = &collection.name;
+            let found = testkit::shard_records(&app.app.table, &place, name, shard).await;
             records.extend(found.expect("a shard"));
         }
         let found_public = records

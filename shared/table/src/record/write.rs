@@ -176,55 +176,7 @@ impl Table {
         new: &Record,
         by: UploadId,
     ) -> Result<bool> {
-        let mut set = vec![
-            "#name = :name",
-            "#data = :data",
-            "visibility = :visibility",
-            "updated_at = :updated_at",
-            "version = :next",
-            "changed_by = :by",
-        ];
-        let mut remove = Vec::new();
-        let mut change_values = vec![
-            (":name", item::text(&new.name)),
-            (":data", item::text(text_of(&new.data)?)),
-            (":updated_at", item::text(stored(new.updated_at))),
-            (":next", item::number(new.version)),
-            (":seen", item::number(old.version)),
-            (":by", item::text(by.to_string())),
-            (":visibility", item::value(&new.visibility)?),
-        ];
-        for (name, place, value) in [
-            (
-                "description = :description",
-                ":description",
-                &new.description,
-            ),
-            (
-                "source_name = :source_name",
-                ":source_name",
-                &new.source_name,
-            ),
-        ] {
-            match value {
-                Some(value) => {
-                    set.push(name);
-                    change_values.push((place, item::text(value)));
-                }
-                None => remove.push(&place[1..]),
-            }
-        }
-        let mut expression = format!("SET {}", set.join(", "));
-        if !remove.is_empty() {
-            expression += &format!(" REMOVE {}", remove.join(", "));
-        }
-        let mut change = Change::update(expression)
-            .when("version = :seen")
-            .name("#name", "name")
-            .name("#data", "data");
-        for (place, value) in change_values {
-            change = change.value(place, value);
-        }
+        let change = replacement(old, new, Some(by))?;
         let key = place.key(new.id);
         let done = if old.visibility == new.visibility {
             self.update(&key, &change).await?.is_some()
@@ -237,7 +189,7 @@ impl Table {
             let count = Change::update("ADD #public :one")
                 .name("#public", "public")
                 .value(":one", item::number(one));
-            let counter = collection::count_key(&place.tenant, place.number, new.id.shard());
+            let counter = collection::count_key(&place.tenant, place.of.number, new.id.shard());
             let writes = vec![
                 self.update_write(&key, &change)?,
                 self.update_write(&counter, &count)?,
@@ -266,4 +218,72 @@ fn added_before(record: &Record, existing: Record) -> Added {
     } else {
         Added::Exists(Box::new(existing))
     }
+}
+
+/// The update that makes `new` of `old`, if the item is still `old`.
+pub(super) fn replacement(old: &Record, new: &Record, by: Option<UploadId>) -> Result<Change> {
+    let mut set = vec![
+        "#name = :name",
+        "#data = :data",
+        "visibility = :visibility",
+        "updated_at = :updated_at",
+        "version = :next",
+    ];
+    let mut remove = Vec::new();
+    let mut change_values = vec![
+        (":name", item::text(&new.name)),
+        (":data", item::text(text_of(&new.data)?)),
+        (":updated_at", item::text(stored(new.updated_at))),
+        (":next", item::number(new.version)),
+        (":visibility", item::value(&new.visibility)?),
+    ];
+    for (name, place, value) in [
+        (
+            "description = :description",
+            ":description",
+            &new.description,
+        ),
+        (
+            "source_name = :source_name",
+            ":source_name",
+            &new.source_name,
+        ),
+    ] {
+        match value {
+            Some(value) => {
+                set.push(name);
+                change_values.push((place, item::text(value)));
+            }
+            None => remove.push(&place[1..]),
+        }
+    }
+    if let Some(by) = by {
+        set.push("changed_by = :by");
+        change_values.push((":by", item::text(by.to_string())));
+    }
+    let mut expression = format!("SET {}", set.join(", "));
+    if !remove.is_empty() {
+        expression += &format!(" REMOVE {}", remove.join(", "));
+    }
+    let mut change = Change::update(expression)
+        .when(UNCHANGED)
+        .name("#name", "name")
+        .name("#data", "data");
+    for (place, value) in change_values {
+        change = change.value(place, value);
+    }
+    Ok(unchanged(change, old))
+}
+
+/// The condition that an item is still the record that was read: a record that was deleted and made
+/// anew in between may have the same version. Its values come by [`unchanged`].
+pub(super) const UNCHANGED: &str = "version = :seen AND #upload = :upload AND #row = :row";
+
+pub(super) fn unchanged(change: Change, seen: &Record) -> Change {
+    change
+        .name("#upload", "upload")
+        .name("#row", "row")
+        .value(":seen", item::number(seen.version))
+        .value(":upload", item::text(seen.upload.to_string()))
+        .value(":row", item::number(seen.row))
 }

@@ -1,0 +1,15 @@
+//! Measures the search and the whole service, and PostgreSQL beside them.
+
+pub mod catalogue;
+pub mod classes;
+pub mod engine;
+pub mod guard;
+pub mod http;
+pub mod portal;
+pub mod postgres;
+mod products;
+pub mod random;
+pub mod slow;
+pub mod stats;
+pub mod table;
+pub mod vocabulary;

@@ -1,0 +1,194 @@
+//! The folds of a process that lives on: what was left by calls is folded a little later, and
+//! segments that have become many are merged. In AWS a function on the table's stream does it.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use model::id::{CollectionName, TenantId};
+use table::marker::{Generation, MarkerId};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::fold::{Folded, Own};
+use crate::{Effort, Indexes, Result};
+
+/// So many changes are folded at once; fewer wait for more.
+const ENOUGH: usize = 100;
+
+/// How long fewer changes wait.
+const PATIENCE: TimeDelta = TimeDelta::seconds(5);
+
+/// How soon a collection that was touched is looked at, and how soon again.
+const SOON: Duration = Duration::from_millis(500);
+
+/// How often one call folds a collection that keeps changing.
+const MAX_FOLDS: usize = 20;
+
+/// How many collections are looked at at once, so that one that takes long does not hold up all.
+const AT_ONCE: usize = 4;
+
+/// A collection of a tenant.
+type Collection = (TenantId, CollectionName);
+
+/// What a look at a collection came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Nothing is left to do.
+    Done,
+    /// Something is, a little later.
+    Again,
+}
+
+impl Indexes {
+    /// Folds what the calls of this process leave behind, for as long as it is awaited.
+    pub async fn work(&self) {
+        let (send, receive) = mpsc::unbounded_channel();
+        if self.0.wanted.set(send).is_ok() {
+            self.attend(receive).await;
+        }
+    }
+
+    async fn attend(&self, mut touched: UnboundedReceiver<Collection>) {
+        let mut due: HashMap<Collection, Instant> = HashMap::new();
+        let mut looks: JoinSet<(Collection, Result<Look>)> = JoinSet::new();
+        let mut busy: HashSet<Collection> = HashSet::new();
+        loop {
+            let next = due.values().min().copied();
+            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
+            tokio::select! {
+                collection = touched.recv() => {
+                    let Some(collection) = collection else { return };
+                    due.entry(collection).or_insert_with(|| Instant::now() + SOON);
+                }
+                Some(Ok((collection, look))) = looks.join_next() => {
+                    busy.remove(&collection);
+                    let (tenant, name) = &collection;
+                    let wait = match look {
+                        Ok(Look::Done) => continue,
+                        Ok(Look::Again) => SOON,
+                        Err(error) => {
+                            tracing::warn!(%tenant, collection = %name, %error, "a fold failed");
+                            10 * SOON
+                        }
+                    };
+                    due.insert(collection, Instant::now() + wait);
+                }
+                () = tokio::time::sleep_until(next), if looks.len() < AT_ONCE => {
+                    let now = Instant::now();
+                    let ready = due.iter().find(|(who, at)| **at <= now && !busy.contains(*who));
+                    match ready.map(|(who, _)| who.clone()) {
+                        Some(collection) => {
+                            due.remove(&collection);
+                            busy.insert(collection.clone());
+                            let indexes = self.clone();
+                            looks.spawn(async move {
+                                let look = indexes.look(&collection.0, &collection.1).await;
+                                (collection, look)
+                            });
+                        }
+                        // Those that are due are being looked at.
+                        None => due.values_mut().for_each(|at| *at = (*at).max(now + SOON)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Folds what a collection has to fold by now: enough changes, or some that have waited.
+    pub(crate) async fn look(&self, tenant: &TenantId, name: &CollectionName) -> Result<Look> {
+        let due = self.due(tenant, name).await?;
+        let mut look = Look::Done;
+        for due in due {
+            if due.fold {
+                self.fold_in_background(tenant, name, due.generation)
+                    .await?;
+            }
+            if due.left {
+                look = Look::Again;
+            }
+        }
+        Ok(look)
+    }
+
+    /// Folds everything that a collection has to fold, and merges what is to be merged; false if
+    /// somebody else is at it.
+    pub async fn tend(&self, tenant: &TenantId, name: &CollectionName) -> Result<bool> {
+        for _ in 0..MAX_FOLDS {
+            let due = self.due(tenant, name).await?;
+            let mut done = true;
+            for due in due {
+                if due.takes == 0 && !due.merge {
+                    continue;
+                }
+                let folded = self.fold_in_background(tenant, name, due.generation);
+                match folded.await? {
+                    Folded::Busy => return Ok(false),
+                    Folded::Nothing => {}
+                    Folded::Yes(_) => done = false,
+                }
+            }
+            if done {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn fold_in_background(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+        generation: u32,
+    ) -> Result<Folded> {
+        let own = Own::default();
+        self.fold(tenant, name, generation, own, Effort::Background)
+            .await
+    }
+
+    /// What there is to do in each generation of a collection that is in use.
+    async fn due(&self, tenant: &TenantId, name: &CollectionName) -> Result<Vec<Due>> {
+        let Some(view) = self.0.table.index_view(tenant, name).await? else {
+            return Ok(Vec::new());
+        };
+        let now = self.now();
+        let collection = &view.collection;
+        let generations = [Some(collection.generation), collection.staging];
+        let due = generations.into_iter().flatten().map(|generation| {
+            let of = Generation {
+                number: collection.number,
+                generation,
+            };
+            let markers = view.markers.get(&of).cloned().unwrap_or_default();
+            let takes = self.takes(&markers, None, Effort::Background);
+            let is_batch = |(marker, _): &(MarkerId, _)| matches!(marker, MarkerId::Batch(_));
+            let batches = takes.iter().any(is_batch);
+            let oldest = markers.records.values().map(|marker| marker.at).min();
+            let waited = oldest.is_some_and(|oldest| oldest <= now - PATIENCE);
+            let pointer = collection.indexes.get(&generation);
+            let merge = pointer.is_some_and(|it| search::merge_is_due(&it.segments));
+            Due {
+                generation,
+                takes: takes.len(),
+                merge,
+                fold: batches || waited || merge || takes.len() >= ENOUGH,
+                left: !markers.is_empty() || merge,
+            }
+        });
+        Ok(due.collect())
+    }
+}
+
+/// What there is to do in a generation.
+struct Due {
+    generation: u32,
+    /// The number of markers that can be folded now.
+    takes: usize,
+    /// Whether segments are to be merged.
+    merge: bool,
+    /// Whether it is time.
+    fold: bool,
+    /// Whether there is anything at all.
+    left: bool,
+}

@@ -1,0 +1,96 @@
+//! Which segments are to become one: many small ones cost every search, and so does what is
+//! deleted.
+
+use model::index::Segment;
+
+/// Segments are merged with others of their size: up to these numbers of live documents.
+const TIERS: [u32; 3] = [10_000, 100_000, 500_000];
+
+/// So many of one size become one.
+const CROWD: usize = 8;
+
+/// A segment is rewritten when so many per cent of it are deleted.
+const WASTE: u64 = 30;
+
+/// Whether segments should be merged.
+#[must_use]
+pub fn is_due(segments: &[Segment]) -> bool {
+    next(segments, u32::MAX).is_some()
+}
+
+fn live(segment: &Segment) -> u32 {
+    segment.docs - segment.deleted
+}
+
+/// The next segments to make one of, by their places; no more than `most` documents together.
+pub(crate) fn next(segments: &[Segment], most: u32) -> Option<Vec<usize>> {
+    let most = u64::from(most);
+    let wasteful = segments.iter().position(|segment| {
+        let (docs, deleted) = (u64::from(segment.docs), u64::from(segment.deleted));
+        deleted * 100 > docs * WASTE && docs - deleted <= most
+    });
+    if let Some(wasteful) = wasteful {
+        return Some(vec![wasteful]);
+    }
+    let mut above = 0;
+    for tier in TIERS {
+        let mut crowd: Vec<usize> = (0..segments.len())
+            .filter(|at| (above..=tier).contains(&live(&segments[*at])))
+            .collect();
+        above = tier + 1;
+        if crowd.len() < CROWD {
+            continue;
+        }
+        // The smallest first, as many as fit.
+        crowd.sort_by_key(|at| live(&segments[*at]));
+        let mut sum = 0;
+        crowd.retain(|at| {
+            sum += u64::from(live(&segments[*at]));
+            sum <= most.min(u64::from(TIERS[TIERS.len() - 1]))
+        });
+        if crowd.len() > 1 {
+            return Some(crowd);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(sizes: &[(u32, u32)]) -> Vec<Segment> {
+        let segment = |(docs, deleted): &(u32, u32)| Segment {
+            id: String::new(),
+            docs: *docs,
+            deleted: *deleted,
+            deleted_by: 0,
+        };
+        sizes.iter().map(segment).collect()
+    }
+
+    #[test]
+    fn eight_of_a_size_become_one() {
+        let few = segments(&[(1, 0); 7]);
+        assert_eq!(next(&few, u32::MAX), None);
+        let mut many = segments(&[(300_000, 0)]);
+        many.extend(segments(&[(1, 0); 8]));
+        assert_eq!(next(&many, u32::MAX), Some((1..=8).collect()));
+    }
+
+    #[test]
+    fn what_is_mostly_deleted_is_rewritten() {
+        let half = segments(&[(10, 0), (100, 50), (100, 10)]);
+        assert_eq!(next(&half, u32::MAX), Some(vec![1]));
+        assert_eq!(next(&half, 40), None);
+    }
+
+    #[test]
+    fn a_merge_stays_within_what_there_is_time_for() {
+        let tier = segments(&[(4_000, 0); 8]);
+        assert_eq!(next(&tier, 10_000), Some(vec![0, 1]));
+        assert_eq!(next(&tier, 4_000), None);
+        let large = segments(&[(400_000, 0); 8]);
+        assert_eq!(next(&large, u32::MAX), None, "half a million is enough");
+    }
+}
