@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests of search packs on S3 against moto, a server on this machine that plays S3. It is
-# installed from PyPI below target/; where that cannot be, nothing is tested and the reason is said.
+# installed by pip below target/; where that cannot be, nothing is tested and the reason is said.
 # Usage: infra/s3-test.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -66,24 +66,40 @@ struct Search {
 }
 
 impl Search {
-    /// Counts the search first, and gives it back if it failed or nobody waits for it any more:
-    /// whatever happens in between, no search is free.
+    /// Counts the search before it is answered, and gives it back if it failed or nobody waits for
+    /// it any more: whatever happens in between, no search is free. Where the plan caps searches,
+    /// one beyond the cap is not even run.
     async fn run(self, answer: oneshot::Sender<Result<Response>>) {
-        let counted = match self.count().await {
+        let (counted, response) = if self.is_capped() {
+            match self.count().await {
+                Ok(counted) => (Ok(counted), self.respond().await),
+                Err(error) => {
+                    // Nothing is counted, so it does not matter whether anybody waits.
+                    let _ = answer.send(Err(error));
+                    return;
+                }
+            }
+        } else {
+            tokio::join!(self.count(), self.respond())
+        };
+        let counted = match counted {
             Ok(counted) => counted,
             Err(error) => {
-                // Nothing is counted, so it does not matter whether anybody waits.
                 let _ = answer.send(Err(error));
                 return;
             }
         };
-        let response = self.respond().await;
         if response.is_err() {
             self.give_back(counted).await;
             let _ = answer.send(response);
         } else if answer.send(response).is_err() {
             self.give_back(counted).await;
         }
+    }
+
+    fn is_capped(&self) -> bool {
+        let plan = self.view.plan(&self.tenant);
+        plan.is_ok_and(|plan| matches!(plan.limits().searches, SearchTerms::Capped(_)))
     }
 
     async fn give_back(&self, counted: Counted) {

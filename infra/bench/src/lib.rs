@@ -13,3 +13,4 @@ pub mod slow;
 pub mod stats;
 pub mod table;
 pub mod vocabulary;
+pub mod writes;

@@ -11,6 +11,7 @@ use bench::portal::Memory;
 use bench::postgres::Postgres;
 use bench::stats::{Durations, mean, megabytes, millis, rate, ratio, thousands};
 use bench::table::Table;
+use bench::writes;
 use clap::{Args, Parser, Subcommand};
 
 /// Measures the search and the service.
@@ -163,6 +164,15 @@ fn engine(size: Size, alone: bool) -> Result<()> {
         "one record taken in and found, p50 and p99, ms".to_owned(),
         format!("{} / {}", millis(changes.p50()), millis(changes.p99())),
     ]);
+    let writes = writes::run(&Catalogue::new(size.seed, size.records.min(20_000)), 100)?;
+    for (name, times) in [
+        ("one record changed in the table", &writes.alone),
+        ("then searched for by another process", &writes.searches),
+        ("changed by 8 writers at once", &writes.together),
+    ] {
+        let cells = format!("{} / {}", millis(times.p50()), millis(times.p99()));
+        table.row([format!("{name}, p50 and p99, ms"), cells]);
+    }
     println!("{table}\n{warm}\n{cold}");
     Ok(())
 }

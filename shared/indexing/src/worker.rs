@@ -62,7 +62,12 @@ impl Indexes {
                     let Some(collection) = collection else { return };
                     due.entry(collection).or_insert_with(|| Instant::now() + SOON);
                 }
-                Some(Ok((collection, look))) = looks.join_next() => {
+                Some(looked) = looks.join_next() => {
+                    let Ok((collection, look)) = looked else {
+                        // Whose look it was that panicked is not known; a lease keeps two apart.
+                        busy.clear();
+                        continue;
+                    };
                     busy.remove(&collection);
                     let (tenant, name) = &collection;
                     let wait = match look {

@@ -145,7 +145,7 @@ impl Fold {
         self.segments.write(&self.writer, changes, &mut self.paths)
     }
 
-    /// Fetches the parts of the dictionaries in which ids are looked up, all at once.
+    /// Fetches the columns in which records that are to be replaced are found.
     pub async fn warm(&self, changes: &[Change]) -> Result<(), Error> {
         if !self.store.is_remote() || changes.iter().all(|change| change.is_new) {
             return Ok(());
@@ -155,7 +155,7 @@ impl Fold {
             .iter()
             .map(SegmentReader::open)
             .collect::<Result<_, _>>()?;
-        warm_ids(&segments, self.segments.fields.id, changes).await
+        warm_ids(&segments).await
     }
 
     /// Ends the fold: writes the pack, whose name is `name`, and returns the next pointer; `None`
@@ -191,7 +191,9 @@ impl Fold {
         self.writer.wait_merging_threads()?;
 
         let metas = self.segments.index.searchable_segment_metas()?;
-        let segments: Vec<_> = metas.iter().map(described).collect();
+        let mut segments: Vec<_> = metas.iter().map(described).collect();
+        // tantivy has no order among those of one size.
+        segments.sort_by(|left, right| (right.docs, &left.id).cmp(&(left.docs, &right.id)));
         if segments == self.pointer.segments && !self.rebuilding {
             return Ok(None);
         }

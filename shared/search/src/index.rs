@@ -190,10 +190,8 @@ impl Index {
 
     /// Takes in changes as [`Index::apply`] does, on a thread that may block.
     pub async fn take_in(self: &Arc<Self>, changes: Vec<Change>) -> Result<(), Error> {
-        if self.store.is_remote() {
-            let searcher = self.reader.searcher();
-            let id = self.segments.fields.id;
-            warm_ids(searcher.segment_readers(), id, &changes).await?;
+        if self.store.is_remote() && changes.iter().any(|change| !change.is_new) {
+            warm_ids(self.reader.searcher().segment_readers()).await?;
         }
         let (index, place) = (Arc::clone(self), self.store.place().await?);
         let apply = move || {

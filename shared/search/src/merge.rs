@@ -3,11 +3,8 @@
 
 use model::index::Segment;
 
-/// Segments are merged with others of their size: up to these numbers of live documents.
-const TIERS: [u32; 3] = [10_000, 100_000, 500_000];
-
-/// So many of one size become one.
-const CROWD: usize = 8;
+/// Segments are merged with others of their size: up to so many live documents, so many of them.
+const TIERS: [(u32, usize); 3] = [(10_000, 8), (100_000, 8), (1_000_000, 4)];
 
 /// A segment is rewritten when so many per cent of it are deleted.
 const WASTE: u64 = 30;
@@ -33,12 +30,12 @@ pub(crate) fn next(segments: &[Segment], most: u32) -> Option<Vec<usize>> {
         return Some(vec![wasteful]);
     }
     let mut above = 0;
-    for tier in TIERS {
+    for (tier, crowded) in TIERS {
         let mut crowd: Vec<usize> = (0..segments.len())
             .filter(|at| (above..=tier).contains(&live(&segments[*at])))
             .collect();
         above = tier + 1;
-        if crowd.len() < CROWD {
+        if crowd.len() < crowded {
             continue;
         }
         // The smallest first, as many as fit.
@@ -46,7 +43,7 @@ pub(crate) fn next(segments: &[Segment], most: u32) -> Option<Vec<usize>> {
         let mut sum = 0;
         crowd.retain(|at| {
             sum += u64::from(live(&segments[*at]));
-            sum <= most.min(u64::from(TIERS[TIERS.len() - 1]))
+            sum <= most.min(u64::from(TIERS[TIERS.len() - 1].0))
         });
         if crowd.len() > 1 {
             return Some(crowd);
@@ -90,7 +87,9 @@ mod tests {
         let tier = segments(&[(4_000, 0); 8]);
         assert_eq!(next(&tier, 10_000), Some(vec![0, 1]));
         assert_eq!(next(&tier, 4_000), None);
-        let large = segments(&[(400_000, 0); 8]);
-        assert_eq!(next(&large, u32::MAX), None, "half a million is enough");
+        let large = segments(&[(250_000, 0); 4]);
+        assert_eq!(next(&large, u32::MAX), Some(vec![0, 1, 2, 3]));
+        let huge = segments(&[(600_000, 0); 4]);
+        assert_eq!(next(&huge, u32::MAX), None, "a million is enough");
     }
 }

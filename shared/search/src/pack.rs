@@ -52,8 +52,6 @@ const REQUEST: u64 = 8 << 20;
 struct Footer {
     /// Name, start and length of each file.
     files: Vec<(PathBuf, u64, u64)>,
-    /// Where the hot bytes begin.
-    hot_at: u64,
     /// Start and length of each stretch that the hot bytes repeat, in their order.
     hot: Vec<(u64, u64)>,
 }
@@ -73,7 +71,6 @@ pub(crate) fn pack(
     let small = data <= SMALL;
     let mut footer = Footer {
         files: Vec::with_capacity(files.len()),
-        hot_at: if small { 0 } else { data as u64 },
         hot: if small {
             vec![(0, data as u64)]
         } else {

@@ -4,11 +4,12 @@ use tantivy::collector::sort_key::{NaturalComparator, ReverseComparator, SortByS
 use tantivy::collector::{Collector, Count, SegmentSortKeyComputer, SortKeyComputer, TopDocs};
 use tantivy::columnar::{Column, ColumnType, MonotonicallyMappableToU64};
 use tantivy::query::Query;
-use tantivy::{DocAddress, DocId, Order, Score, SegmentReader};
+use tantivy::{DocAddress, DocId, Order, Score, SegmentReader, i64_to_u64};
 
 use crate::analysis::{
     CREATED, ID_HIGH, ID_LOW, KIND_FOLDED, NAME_FOLDED, NUMBERS, Paths, STRINGS, UPDATED,
 };
+use crate::page::{self, Page, Primary};
 use crate::query::{Counted, IDENTIFIED, Scaled};
 use crate::request::{Direction, Sort};
 
@@ -40,36 +41,25 @@ pub(crate) fn run(
     paths: &Paths,
     (limit, offset): (u32, u32),
 ) -> tantivy::Result<(Vec<Ranked>, usize)> {
-    let top = TopDocs::with_limit(limit as usize).and_offset(offset as usize);
+    let page = (limit as usize, offset as usize);
     let sort = match order {
-        Ranking::Relevance => {
-            let (hits, total) = searcher.search(query, &(top.order_by((score, ById)), Count))?;
-            return Ok((
-                hits.into_iter()
-                    .map(|((score, id), _)| (id, score))
-                    .collect(),
-                total,
-            ));
-        }
+        Ranking::Relevance => return plain(searcher, query, score, page),
         Ranking::By(sort) => sort,
     };
     let direction = match sort.direction {
         Direction::Ascending => Order::Asc,
         Direction::Descending => Order::Desc,
     };
-    let moment = |field| (ByMoment { field }, direction);
+    let moment = |field| ByMoment {
+        field,
+        direction: sort.direction,
+        score,
+    };
     let string = |column: &str| (SortByString::for_field(column), direction);
+    let top = TopDocs::with_limit(page.0).and_offset(page.1);
     match sort.field.as_str() {
-        "created_at" => three(
-            searcher,
-            query,
-            top.order_by((moment(CREATED), ById, score)),
-        ),
-        "updated_at" => three(
-            searcher,
-            query,
-            top.order_by((moment(UPDATED), ById, score)),
-        ),
+        "created_at" => plain(searcher, query, moment(CREATED), page),
+        "updated_at" => plain(searcher, query, moment(UPDATED), page),
         "name" => three(
             searcher,
             query,
@@ -92,6 +82,24 @@ pub(crate) fn run(
             three(searcher, query, top.order_by((value, ById, score)))
         }
     }
+}
+
+fn plain(
+    searcher: &Counted,
+    query: &dyn Query,
+    order: impl page::Order,
+    (limit, offset): (usize, usize),
+) -> tantivy::Result<(Vec<Ranked>, usize)> {
+    let page = Page {
+        order,
+        limit,
+        offset,
+    };
+    let (keys, total) = searcher.search(query, &page)?;
+    let hits = keys
+        .into_iter()
+        .map(|(_, high, low, score)| ((high, low), score));
+    Ok((hits.collect(), total))
 }
 
 type Fruit<K> = Vec<((K, (u64, u64), u32), DocAddress)>;
@@ -149,6 +157,43 @@ impl ByScore {
     }
 }
 
+impl ByScore {
+    /// What a hit of that raw score scores.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 990,000"
+    )]
+    fn scaled(&self, score: Score) -> u32 {
+        if !self.scores {
+            return 0;
+        }
+        if score >= IDENTIFIED {
+            return self.identified;
+        }
+        (score / self.ceiling * BEST_WORDS).clamp(0.0, BEST_WORDS) as u32
+    }
+}
+
+impl page::Order for ByScore {
+    type Primary = Self;
+
+    fn scores(&self) -> bool {
+        self.scores
+    }
+
+    fn open(&self, _: &SegmentReader) -> tantivy::Result<Self> {
+        Ok(*self)
+    }
+}
+
+impl Primary for ByScore {
+    fn of(&self, _: DocId, score: Score) -> (u64, u32) {
+        let score = self.scaled(score);
+        (u64::from(u32::MAX - score), score)
+    }
+}
+
 impl SortKeyComputer for ByScore {
     type SortKey = u32;
     type Child = Self;
@@ -168,19 +213,8 @@ impl SegmentSortKeyComputer for ByScore {
     type SegmentSortKey = u32;
     type SegmentComparator = NaturalComparator;
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and 990,000"
-    )]
     fn segment_sort_key(&mut self, _: DocId, score: Score) -> u32 {
-        if !self.scores {
-            return 0;
-        }
-        if score >= IDENTIFIED {
-            return self.identified;
-        }
-        (score / self.ceiling * BEST_WORDS).clamp(0.0, BEST_WORDS) as u32
+        self.scaled(score)
     }
 
     fn convert_segment_sort_key(&self, key: u32) -> u32 {
@@ -230,31 +264,40 @@ impl SegmentSortKeyComputer for IdColumns {
 #[derive(Debug, Clone, Copy)]
 struct ByMoment {
     field: &'static str,
+    direction: Direction,
+    score: ByScore,
 }
 
-struct MomentColumn(Column<i64>);
+struct MomentColumn {
+    moments: Column<i64>,
+    direction: Direction,
+    score: ByScore,
+}
 
-impl SortKeyComputer for ByMoment {
-    type SortKey = i64;
-    type Child = MomentColumn;
-    type Comparator = NaturalComparator;
+impl page::Order for ByMoment {
+    type Primary = MomentColumn;
 
-    fn segment_sort_key_computer(&self, segment: &SegmentReader) -> tantivy::Result<MomentColumn> {
-        Ok(MomentColumn(segment.fast_fields().i64(self.field)?))
+    fn scores(&self) -> bool {
+        self.score.scores
+    }
+
+    fn open(&self, segment: &SegmentReader) -> tantivy::Result<MomentColumn> {
+        Ok(MomentColumn {
+            moments: segment.fast_fields().i64(self.field)?,
+            direction: self.direction,
+            score: self.score,
+        })
     }
 }
 
-impl SegmentSortKeyComputer for MomentColumn {
-    type SortKey = i64;
-    type SegmentSortKey = i64;
-    type SegmentComparator = NaturalComparator;
-
-    fn segment_sort_key(&mut self, doc: DocId, _: Score) -> i64 {
-        self.0.first(doc).unwrap_or_default()
-    }
-
-    fn convert_segment_sort_key(&self, key: i64) -> i64 {
-        key
+impl Primary for MomentColumn {
+    fn of(&self, doc: DocId, score: Score) -> (u64, u32) {
+        let moment = i64_to_u64(self.moments.first(doc).unwrap_or_default());
+        let key = match self.direction {
+            Direction::Ascending => moment,
+            Direction::Descending => !moment,
+        };
+        (key, self.score.scaled(score))
     }
 }
 

@@ -1,18 +1,21 @@
 //! A tantivy index over the packs of a pointer, and the writer of changes to it.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use model::id::RecordId;
 use model::index::{Pointer, Segment};
 use serde_json::json;
 use tantivy::index::{IndexSettings, SegmentId, SegmentMeta};
 use tantivy::indexer::NoMergePolicy;
-use tantivy::{Directory, Index, IndexWriter, Term};
+use tantivy::{Directory, Index, IndexWriter};
 
 use crate::analysis::{self, Fields, Paths};
 use crate::index::{Change, Error};
 use crate::pack::Pack;
 use crate::pack::directory::PackDirectory;
+use crate::replaced::Replaced;
 use crate::store::StoreError;
 
 /// The segments of a pointer, and those that this process adds.
@@ -70,19 +73,27 @@ impl Segments {
         Ok(writer)
     }
 
-    /// Takes changes in, in their order; a commit makes them part of the index.
-    pub(crate) fn write<'a>(
+    /// Takes changes in, of each record the last; a commit makes them part of the index.
+    pub(crate) fn write(
         &self,
         writer: &IndexWriter,
-        changes: impl IntoIterator<Item = &'a Change>,
+        changes: &[Change],
         paths: &mut Paths,
     ) -> Result<(), Error> {
-        for change in changes {
-            if !change.is_new {
-                let id = change.id.0.as_bytes();
-                writer.delete_term(Term::from_field_bytes(self.fields.id, id));
-            }
-            if let Some(record) = &change.record {
+        let last: HashMap<RecordId, usize> = changes
+            .iter()
+            .enumerate()
+            .map(|(at, change)| (change.id, at))
+            .collect();
+        let old = changes.iter().filter(|change| !change.is_new);
+        let replaced: Replaced = old.map(|change| change.id).collect();
+        if !replaced.is_empty() {
+            writer.delete_query(Box::new(replaced))?;
+        }
+        for (at, change) in changes.iter().enumerate() {
+            if let Some(record) = &change.record
+                && last[&change.id] == at
+            {
                 writer.add_document(analysis::document(&self.fields, record, paths))?;
             }
         }

@@ -293,7 +293,21 @@ impl Store {
     pub(crate) async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.count(&range);
         let _sending = self.0.sending.acquire().await.map_err(io::Error::other)?;
-        Ok(self.0.objects.get_range(&self.path(path), range).await?)
+        let object = self.path(path);
+        let got = self.0.objects.get_range(&object, range.clone()).await;
+        let whole = |bytes: &Bytes| bytes.len() as u64 == range.end - range.start;
+        match got {
+            Ok(bytes) if whole(&bytes) => Ok(bytes),
+            Err(error @ object_store::Error::NotFound { .. }) => Err(error.into()),
+            // A range that is not there is answered in many ways.
+            got => match self.0.objects.head(&object).await {
+                Ok(meta) if meta.size < range.end => Err(StoreError::Corrupt {
+                    path: path.to_owned(),
+                    reason: "it is too short".to_owned(),
+                }),
+                _ => Ok(got?),
+            },
+        }
     }
 
     /// The file of an object, where the store is on this machine.

@@ -390,7 +390,9 @@ impl Table {
                     return Ok(items.into_iter().map(|response| response.item).collect());
                 }
                 Err(error) => match error.as_service_error() {
-                    Some(TransactGetItemsError::TransactionCanceledException(_)) => {
+                    Some(TransactGetItemsError::TransactionCanceledException(_))
+                        if attempt < ATTEMPTS =>
+                    {
                         back_off(attempt).await;
                     }
                     _ => return Err(error.into()),

@@ -90,7 +90,6 @@ pub(crate) fn document(fields: &Fields, record: &Record, paths: &mut Paths) -> T
 
     let mut document = TantivyDocument::new();
     let (high, low) = record.id.0.as_u64_pair();
-    document.add_bytes(fields.id, record.id.0.as_bytes());
     document.add_u64(fields.id_high, high);
     document.add_u64(fields.id_low, low);
     document.add_text(fields.name, without_accents(&record.name));

@@ -2,8 +2,7 @@
 
 use tantivy::Index;
 use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, JsonObjectOptions, Schema, TextFieldIndexing,
-    TextOptions,
+    FAST, Field, IndexRecordOption, JsonObjectOptions, Schema, TextFieldIndexing, TextOptions,
 };
 
 use super::text::{ENGLISH, english};
@@ -14,10 +13,9 @@ const RAW: &str = "raw";
 /// The fields of the index.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields {
-    /// The id, as a term: what a change replaces.
-    pub id: Field,
-    /// The id in two halves: what a hit is, and what ties are broken by. Columns rather than a
-    /// stored document: a page of hits that lie far apart would cost as many requests as it has.
+    /// The id in two halves: what a hit is, what ties are broken by, and what a change replaces.
+    /// Columns rather than a stored document: a page of hits that lie far apart would cost as many
+    /// requests as it has.
     pub id_high: Field,
     pub id_low: Field,
     /// The name as text.
@@ -69,7 +67,6 @@ pub(crate) fn schema() -> (Schema, Fields) {
     let both = term.clone().set_fast(RAW);
     let mut builder = Schema::builder();
     let fields = Fields {
-        id: builder.add_bytes_field("id", INDEXED),
         id_high: builder.add_u64_field(ID_HIGH, FAST),
         id_low: builder.add_u64_field(ID_LOW, FAST),
         name: builder.add_text_field("name", text.clone()),

@@ -1,5 +1,7 @@
 //! From text to words, and to values that are compared whole.
 
+use std::sync::LazyLock;
+
 use sha2::{Digest, Sha256};
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, RemoveLongFilter, SimpleTokenizer,
@@ -17,7 +19,13 @@ const MAX_IDENTIFIER: usize = 64;
 /// hash of all of it.
 const MAX_VALUE: usize = 128;
 
+/// The analyser, made once: its stop words and its stemmer are shared by its clones.
 pub(super) fn english() -> TextAnalyzer {
+    static ANALYSER: LazyLock<TextAnalyzer> = LazyLock::new(make_english);
+    ANALYSER.clone()
+}
+
+fn make_english() -> TextAnalyzer {
     let stop_words = StopWordFilter::new(Language::English);
     let text = TextAnalyzer::builder(SimpleTokenizer::default())
         .filter(RemoveLongFilter::limit(60))
@@ -88,16 +96,17 @@ pub(crate) fn value(text: &str) -> String {
     }
 }
 
-/// An identifier without case, accents and separators; `None` if it is none, or without a digit: no
-/// query without one is taken for an identifier.
+/// An identifier without case, accents and separators; `None` if it is none. No query without a
+/// digit, or of up to three digits alone, is taken for an identifier: no such value need be one.
 pub(crate) fn bare_identifier(text: &str) -> Option<String> {
     // Nothing so long becomes short enough.
     if text.len() > 4 * MAX_IDENTIFIER {
         return None;
     }
     let bare: String = fold(text).chars().filter(|c| c.is_alphanumeric()).collect();
-    let digit = bare.bytes().any(|byte| byte.is_ascii_digit());
-    (digit && bare.len() <= MAX_IDENTIFIER).then_some(bare)
+    let digits = bare.bytes().filter(u8::is_ascii_digit).count();
+    let named = digits > 3 || digits > 0 && digits < bare.len();
+    (named && bare.len() <= MAX_IDENTIFIER).then_some(bare)
 }
 
 #[cfg(test)]
@@ -129,7 +138,12 @@ mod tests {
             assert_eq!(bare_identifier(text).as_deref(), Some("ssm840a2"));
         }
         assert_eq!(bare_identifier("--"), None);
-        assert_eq!(bare_identifier("bolt"), None);
+        for text in ["bolt", "123", ""] {
+            assert_eq!(bare_identifier(text), None, "{text:?}");
+        }
+        for text in ["1234", "m8", "2a"] {
+            assert_eq!(bare_identifier(text).as_deref(), Some(text));
+        }
         assert_eq!(bare_identifier(&"x".repeat(65)), None);
     }
 

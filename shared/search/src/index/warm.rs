@@ -6,8 +6,9 @@ use tantivy::query::Query;
 use tantivy::schema::Field;
 use tantivy::{SegmentReader, Term};
 
+use super::Error;
 use super::run::{Plan, newest};
-use super::{Change, Error};
+use crate::analysis::{ID_HIGH, ID_LOW};
 use crate::class::Class;
 use crate::query;
 use crate::rank::{self, Ranking};
@@ -59,19 +60,11 @@ impl Plan {
 }
 
 /// Brings into memory what it takes to find records that are to be replaced.
-pub(crate) async fn warm_ids(
-    segments: &[SegmentReader],
-    id: Field,
-    changes: &[Change],
-) -> Result<(), Error> {
-    let old = changes.iter().filter(|change| !change.is_new);
-    let terms: Vec<Term> = old
-        .map(|change| Term::from_field_bytes(id, change.id.0.as_bytes()))
-        .collect();
-    let lookups = segments
+pub(crate) async fn warm_ids(segments: &[SegmentReader]) -> Result<(), Error> {
+    let halves = segments
         .iter()
-        .flat_map(|segment| terms.iter().map(move |term| postings(segment, term)));
-    try_join_all(lookups).await?;
+        .flat_map(|segment| [ID_HIGH, ID_LOW].map(|half| column(segment, half)));
+    try_join_all(halves).await?;
     Ok(())
 }
 
