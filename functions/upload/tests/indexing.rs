@@ -4,17 +4,11 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use common::{assert_untouched, post_file, recounted, taken};
 use futures_util::future::join_all;
-use futures_util::stream::BoxStream;
 use indexing::{Effort, Folded, Found, Own};
 use model::collection::{Collection, Lease};
 use model::fault::Fields;
@@ -22,128 +16,17 @@ use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::index::{IndexingStatus, Pointer};
 use model::plan::Plan;
 use model::record::Record;
-use object_store::memory::InMemory;
-use object_store::path::Path as ObjectPath;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
-use search::{Caches, Request, Store};
+use search::Request;
 use serde_json::{Value, json};
 use table::cap::Tally;
 use table::marker::Markers;
 use table::record::Place;
-use testkit::{Answer, TestApp, engine, items};
-use tokio::sync::{Notify, RwLock};
+use testkit::{Answer, Objects, TestApp, engine, items};
 
 /// The collection and record type that files go to.
 const PARTS: (&str, &str) = ("parts", "product");
 
 const SETTINGS: [(&str, &str); 1] = [("RATE_LIMIT_ENABLED", "false")];
-
-/// Objects in memory, whose store may be down for writes or let them wait. Clones share them.
-#[derive(Debug, Clone, Default)]
-struct Objects {
-    memory: Arc<InMemory>,
-    /// Whether writes fail.
-    down: Arc<AtomicBool>,
-    /// Whoever holds it lets writes wait.
-    gate: Arc<RwLock<()>>,
-    waiting: Arc<Notify>,
-}
-
-impl Objects {
-    fn store(&self) -> Store {
-        Store::over(Arc::new(self.clone()), Caches::default())
-    }
-
-    fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::SeqCst);
-    }
-
-    /// Waits until a write stands before the gate.
-    async fn stopped(&self) {
-        let patience = Duration::from_secs(30);
-        let waiting = tokio::time::timeout(patience, self.waiting.notified()).await;
-        waiting.expect("a write that waits");
-    }
-}
-
-impl fmt::Display for Objects {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("Objects")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Objects {
-    async fn put_opts(
-        &self,
-        path: &ObjectPath,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        if self.down.load(Ordering::SeqCst) {
-            return Err(object_store::Error::Generic {
-                store: "Objects",
-                source: "it is down".into(),
-            });
-        }
-        let _open = if let Ok(open) = self.gate.try_read() {
-            open
-        } else {
-            self.waiting.notify_one();
-            self.gate.read().await
-        };
-        self.memory.put_opts(path, payload, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        path: &ObjectPath,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.memory.put_multipart_opts(path, options).await
-    }
-
-    async fn get_opts(
-        &self,
-        path: &ObjectPath,
-        options: GetOptions,
-    ) -> object_store::Result<GetResult> {
-        self.memory.get_opts(path, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, object_store::Result<ObjectPath>>,
-    ) -> BoxStream<'static, object_store::Result<ObjectPath>> {
-        self.memory.delete_stream(paths)
-    }
-
-    fn list(
-        &self,
-        prefix: Option<&ObjectPath>,
-    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.memory.list(prefix)
-    }
-
-    async fn list_with_delimiter(
-        &self,
-        prefix: Option<&ObjectPath>,
-    ) -> object_store::Result<ListResult> {
-        self.memory.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &ObjectPath,
-        to: &ObjectPath,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.memory.copy_opts(from, to, options).await
-    }
-}
 
 /// The service over such a store.
 async fn app_over(objects: &Objects) -> TestApp {
@@ -616,7 +499,7 @@ async fn what_is_deleted_while_its_upload_writes_the_index_stays_gone() {
     let tenant = &client.tenant;
     let other = another(&app).await;
 
-    let gate = objects.gate.write().await;
+    let gate = objects.close().await;
     let uploading = post_file(&client, "a.json", file(0, 3));
     let deleting = async {
         objects.stopped().await;

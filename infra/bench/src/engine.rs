@@ -6,18 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
 use model::fault::Fields;
-use model::id::{CollectionName, RecordId, RecordType, TenantId, UploadId};
 use model::index::Pointer;
-use model::record::{Draft, Record, SourceType};
-use model::time::Moment;
 use object_store::memory::InMemory;
 use search::{Caches, Change, Effort, FORMAT, Fold, Index, Reads, Request, Store};
 use serde_json::Value;
 use tokio::runtime::Runtime;
-use uuid::Uuid;
 
 use crate::catalogue::Catalogue;
 use crate::classes::{Class, Query};
+use crate::records::Maker;
 use crate::slow::Slow;
 use crate::stats::Durations;
 
@@ -83,14 +80,14 @@ impl Engine {
         let store = Store::over(Arc::clone(&objects) as _, Caches::default());
         let empty = Pointer::empty(FORMAT, 1, 0);
         let mut fold = runtime.block_on(Fold::open(&store, PREFIX, &empty))?;
-        let maker = Maker::new()?;
+        let maker = Maker::new(NOW.parse().context("a moment")?)?;
         let mut indexing = Duration::ZERO;
         let mut numbers = 0..catalogue.count();
         loop {
             let changes: Vec<Change> = numbers
                 .by_ref()
                 .take(CHUNK)
-                .map(|n| maker.change(catalogue.row(n), 1, true))
+                .map(|n| maker.change(catalogue.row(n), true))
                 .collect::<Result<_>>()?;
             if changes.is_empty() {
                 break;
@@ -171,12 +168,12 @@ impl Engine {
 
     /// Changes so many records, one by one, and searches for each at once.
     pub fn changes(&self, catalogue: &Catalogue, count: u64) -> Result<Durations> {
-        let maker = Maker::new()?;
+        let maker = Maker::new(NOW.parse().context("a moment")?)?;
         let mut times = Vec::new();
         for n in 0..count {
             let mut row = catalogue.row(n);
             row["name"] = Value::from(format!("changed{n}"));
-            let change = maker.change(row, 2, false)?;
+            let change = maker.change(row, false)?;
             let request = request(&serde_json::json!({"query": format!("changed{n}")}))?;
             let started = Instant::now();
             self.index.apply(std::slice::from_ref(&change))?;
@@ -217,56 +214,4 @@ fn requests(class: &Class) -> Result<Vec<Request>> {
 fn request(body: &Value) -> Result<Request> {
     let mut fields = Fields::of(body).ok().context("not an object")?;
     Request::read(&mut fields).context("not a search")
-}
-
-/// Makes records of rows.
-struct Maker {
-    tenant: TenantId,
-    collection: CollectionName,
-    record_type: RecordType,
-    now: Moment,
-}
-
-impl Maker {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            tenant: "bench".parse().ok().context("a tenant")?,
-            collection: "things".parse().ok().context("a collection")?,
-            record_type: "product".parse().ok().context("a record type")?,
-            now: NOW.parse().context("a moment")?,
-        })
-    }
-
-    fn change(&self, row: Value, version: u64, is_new: bool) -> Result<Change> {
-        let draft = Draft::parse(row).ok().context("a bad row")?;
-        let id = RecordId::derive(
-            &self.tenant,
-            &self.collection,
-            1,
-            &self.record_type,
-            &draft.identity(),
-        );
-        let record = Record {
-            id,
-            collection: self.collection.clone(),
-            record_type: self.record_type.clone(),
-            name: draft.name,
-            description: draft.description,
-            data: draft.data,
-            visibility: draft.visibility.unwrap_or_default(),
-            source_type: SourceType::FileUpload,
-            source_name: None,
-            source_id: draft.source_id,
-            created_at: self.now,
-            updated_at: self.now,
-            version,
-            upload: UploadId(Uuid::nil()),
-            row: 1,
-        };
-        Ok(Change {
-            id,
-            record: Some(record),
-            is_new,
-        })
-    }
 }

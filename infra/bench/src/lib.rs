@@ -9,6 +9,7 @@ pub mod portal;
 pub mod postgres;
 mod products;
 pub mod random;
+mod records;
 pub mod slow;
 pub mod stats;
 pub mod table;

@@ -9,19 +9,18 @@ use dynoxide::Database;
 use futures_util::future::try_join_all;
 use indexing::{Effort, Indexes, Own};
 use model::fault::Fields;
-use model::id::{CollectionName, RecordId, RecordType, TenantId, UploadId};
 use model::period::Period;
 use model::plan::Plan;
-use model::record::{Draft, Record, SourceType};
+use model::record::Record;
 use model::time::Moment;
 use search::{Caches, FORMAT, Request, Store};
-use serde_json::{Value, json};
+use serde_json::json;
 use table::Table;
 use table::cap::{Request as Reserve, Reserved, Tally};
 use table::record::Place;
-use uuid::Uuid;
 
 use crate::catalogue::Catalogue;
+use crate::records::Maker;
 use crate::stats::Durations;
 
 /// Writers that work side by side.
@@ -43,8 +42,7 @@ struct World {
     table: Table,
     writer: Indexes,
     reader: Indexes,
-    tenant: TenantId,
-    name: CollectionName,
+    maker: Maker,
     place: Place,
     records: Vec<Record>,
 }
@@ -106,8 +104,9 @@ impl World {
         tokio::spawn(dynoxide::server::serve_on(listener, database));
         let table = Table::at_endpoint(&endpoint, "bench");
         table.create().await?;
-        let tenant: TenantId = "bench".parse().ok().context("a tenant")?;
-        table.set_plan(&tenant, Plan::Enterprise, now()).await?;
+        let maker = Maker::new(now())?;
+        let tenant = &maker.tenant;
+        table.set_plan(tenant, Plan::Enterprise, now()).await?;
         let url = Store::address_of(&folder.join("search")).context("an address")?;
         let indexes = || -> Result<Indexes> {
             let store = Store::open(&url, Caches::default())?;
@@ -116,24 +115,25 @@ impl World {
         let mut world = Self {
             writer: indexes()?,
             reader: indexes()?,
-            place: Place::new(&tenant, 1, 1),
-            name: "things".parse().ok().context("a collection")?,
+            place: Place::new(tenant, 1, 1),
             records: Vec::new(),
             table,
-            tenant,
+            maker,
         };
         world.load(catalogue).await?;
         Ok(world)
     }
 
     async fn load(&mut self, catalogue: &Catalogue) -> Result<()> {
-        let record_type: RecordType = "product".parse().ok().context("a record type")?;
-        let (upload, now) = (UploadId(Uuid::from_u128(1)), self::now());
-        let summary = self.table.summary(&self.tenant, Period::of(now)).await?;
+        let (upload, now) = (self.maker.upload, self.maker.now);
+        let summary = self
+            .table
+            .summary(&self.maker.tenant, Period::of(now))
+            .await?;
         let request = Reserve {
             upload,
-            collection: &self.name,
-            record_type: &record_type,
+            collection: &self.maker.collection,
+            record_type: &self.maker.record_type,
             rows: catalogue.count(),
             since: now,
             until: now + chrono::TimeDelta::minutes(15),
@@ -142,13 +142,13 @@ impl World {
         let limits = Plan::Enterprise.limits();
         let reserved = self
             .table
-            .reserve(&self.tenant, &summary, limits, &request)
+            .reserve(&self.maker.tenant, &summary, limits, &request)
             .await?;
         let Reserved::Yes(_, hold) = reserved else {
             anyhow::bail!("no reservation: {reserved:?}");
         };
         for (row, number) in catalogue.rows().zip(1..) {
-            let record = self.record(row, &record_type, upload, number)?;
+            let record = self.maker.record(row, number)?;
             self.records.push(record);
         }
         let all: Vec<&Record> = self.records.iter().collect();
@@ -161,7 +161,7 @@ impl World {
         }
         let settle = self
             .table
-            .settle(&self.tenant, upload, &hold, &tally, now)
+            .settle(&self.maker.tenant, upload, &hold, &tally, now)
             .await?;
         ensure!(settle, "the upload was settled already");
         let own = Own {
@@ -170,37 +170,9 @@ impl World {
         };
         let effort = Effort::Call;
         self.writer
-            .fold(&self.tenant, &self.name, 1, own, effort)
+            .fold(&self.maker.tenant, &self.maker.collection, 1, own, effort)
             .await?;
         Ok(())
-    }
-
-    fn record(
-        &self,
-        row: Value,
-        record_type: &RecordType,
-        upload: UploadId,
-        number: u64,
-    ) -> Result<Record> {
-        let draft = Draft::parse(row).ok().context("a bad row")?;
-        let now = self::now();
-        Ok(Record {
-            id: RecordId::derive(&self.tenant, &self.name, 1, record_type, &draft.identity()),
-            collection: self.name.clone(),
-            record_type: record_type.clone(),
-            name: draft.name,
-            description: draft.description,
-            data: draft.data,
-            visibility: draft.visibility.unwrap_or_default(),
-            source_type: SourceType::FileUpload,
-            source_name: None,
-            source_id: draft.source_id,
-            created_at: now,
-            updated_at: now,
-            version: 1,
-            upload,
-            row: number,
-        })
     }
 
     async fn change(&mut self, n: usize, word: &str) -> Result<Duration> {
@@ -225,12 +197,15 @@ impl World {
         let mut fields = Fields::of(&body).ok().context("not an object")?;
         let request = Request::read(&mut fields).context("not a search")?;
         let started = Instant::now();
-        let view = self.table.view(&self.tenant, &self.name).await?;
+        let view = self
+            .table
+            .view(&self.maker.tenant, &self.maker.collection)
+            .await?;
         let collection = view.collection.context("no collection")?;
         let markers = &view.markers;
         let found = self
             .reader
-            .search(&self.tenant, &collection, markers, &request)
+            .search(&self.maker.tenant, &collection, markers, &request)
             .await?;
         ensure!(found.page.total == 1, "a changed record is not found");
         Ok(started.elapsed())
@@ -239,7 +214,7 @@ impl World {
     async fn fold(&self) -> Result<()> {
         let (own, effort) = (Own::default(), Effort::Background);
         self.writer
-            .fold(&self.tenant, &self.name, 1, own, effort)
+            .fold(&self.maker.tenant, &self.maker.collection, 1, own, effort)
             .await?;
         Ok(())
     }

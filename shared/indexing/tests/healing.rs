@@ -6,18 +6,14 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use common::Clock;
 use futures_util::future::join_all;
-use futures_util::stream::BoxStream;
 use indexing::{Effort, Error, Folded, Found, Indexes, Own, Progress};
 use model::collection::Collection;
 use model::fault::Fields;
@@ -26,20 +22,13 @@ use model::index::{IndexingStatus, Pointer};
 use model::period::Period;
 use model::plan::Plan;
 use model::record::{Identity, Record, SourceType, Visibility};
-use object_store::memory::InMemory;
-use object_store::path::Path as ObjectPath;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
 use search::{Caches, Request, Store, StoreError};
 use serde_json::{Map, Value, json};
 use table::Table;
 use table::cap::{self, Reserved, Tally};
 use table::marker::{Generation, Markers};
 use table::record::{Added, Place};
-use testkit::{TABLE, dynamodb, engine, items};
-use tokio::sync::{Notify, RwLock};
+use testkit::{Objects, TABLE, dynamodb, engine, items};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -54,119 +43,6 @@ const OF: Generation = Generation {
 
 /// The name of a pack that no index has.
 const ORPHAN: &str = "0123456789abcdef0123456789abcdef.pack";
-
-/// Objects in memory, whose store may be down for writes or let them wait. Clones share them.
-#[derive(Debug, Clone, Default)]
-struct Objects {
-    memory: Arc<InMemory>,
-    /// Whether writes fail.
-    down: Arc<AtomicBool>,
-    /// Whoever holds it lets writes wait.
-    gate: Arc<RwLock<()>>,
-    waiting: Arc<Notify>,
-}
-
-impl Objects {
-    fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::SeqCst);
-    }
-
-    /// Waits until a write stands before the gate.
-    async fn stopped(&self) {
-        let waiting = tokio::time::timeout(PATIENCE, self.waiting.notified()).await;
-        waiting.expect("a write that waits");
-    }
-
-    /// The bytes of an object.
-    async fn read(&self, path: &str) -> Vec<u8> {
-        let object = self.memory.get(&ObjectPath::from(path)).await;
-        let bytes = object.expect("an object").bytes().await;
-        bytes.expect("its bytes").to_vec()
-    }
-
-    /// Puts an object there, whatever was.
-    async fn write(&self, path: &str, bytes: Vec<u8>) {
-        let path = ObjectPath::from(path);
-        let written = self.memory.put(&path, PutPayload::from(bytes)).await;
-        written.expect("an object");
-    }
-}
-
-impl fmt::Display for Objects {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("Objects")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Objects {
-    async fn put_opts(
-        &self,
-        path: &ObjectPath,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        if self.down.load(Ordering::SeqCst) {
-            return Err(object_store::Error::Generic {
-                store: "Objects",
-                source: "it is down".into(),
-            });
-        }
-        let _open = if let Ok(open) = self.gate.try_read() {
-            open
-        } else {
-            self.waiting.notify_one();
-            self.gate.read().await
-        };
-        self.memory.put_opts(path, payload, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        path: &ObjectPath,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.memory.put_multipart_opts(path, options).await
-    }
-
-    async fn get_opts(
-        &self,
-        path: &ObjectPath,
-        options: GetOptions,
-    ) -> object_store::Result<GetResult> {
-        self.memory.get_opts(path, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, object_store::Result<ObjectPath>>,
-    ) -> BoxStream<'static, object_store::Result<ObjectPath>> {
-        self.memory.delete_stream(paths)
-    }
-
-    fn list(
-        &self,
-        prefix: Option<&ObjectPath>,
-    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.memory.list(prefix)
-    }
-
-    async fn list_with_delimiter(
-        &self,
-        prefix: Option<&ObjectPath>,
-    ) -> object_store::Result<ListResult> {
-        self.memory.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &ObjectPath,
-        to: &ObjectPath,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.memory.copy_opts(from, to, options).await
-    }
-}
 
 fn product() -> RecordType {
     "product".parse().expect("a record type")
@@ -229,7 +105,7 @@ impl World {
     /// A collection to come, whose packs will lie in memory.
     async fn new() -> Self {
         let objects = Objects::default();
-        let store = Store::over(Arc::new(objects.clone()), Caches::default());
+        let store = objects.store();
         Self::over(objects, store).await
     }
 
@@ -789,7 +665,7 @@ async fn a_rebuild_keeps_what_changes_before_it_is_published() {
     let renamed = world.rename(&records[0], "rivet").await;
     let before = world.pointer().await;
 
-    let gate = world.objects.gate.write().await;
+    let gate = world.objects.close().await;
     let rebuilding = process.rebuild(&world.tenant, &world.name, Some(before.version));
     let changing = async {
         world.objects.stopped().await;
@@ -949,7 +825,7 @@ async fn what_a_fold_has_taken_is_processing_until_it_is_published() {
     let renamed = world.rename(&records[0], "rivet").await;
     assert_eq!(world.progress(&other).await, pending(3));
 
-    let gate = world.objects.gate.write().await;
+    let gate = world.objects.close().await;
     let folding = world.fold_own(&process, upload);
     let looking = async {
         world.objects.stopped().await;
@@ -994,7 +870,7 @@ async fn a_fold_whose_lease_is_taken_over_publishes_nothing() {
     records.extend(added);
     let (pointer, markers) = (world.pointer().await, world.markers().await);
 
-    let gate = world.objects.gate.write().await;
+    let gate = world.objects.close().await;
     let folding = world.fold_own(&process, upload);
     let taking = async {
         world.objects.stopped().await;

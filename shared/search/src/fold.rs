@@ -31,7 +31,7 @@ pub const RETIRED_FOR: TimeDelta = TimeDelta::hours(1);
 const MAX_RETIRED: usize = 100;
 
 /// How many new segments are merged at once. Each has some 30,000 documents.
-const MAX_MERGED: usize = 12;
+const MAX_MERGED: usize = 32;
 
 /// The merges of one fold.
 const MAX_MERGES: usize = 4;

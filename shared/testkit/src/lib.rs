@@ -9,6 +9,7 @@
 mod answer;
 mod faults;
 mod form;
+mod objects;
 mod raw;
 mod seed;
 
@@ -35,6 +36,7 @@ pub use answer::{
 };
 pub use faults::{Fault, Faults};
 pub use form::Form;
+pub use objects::Objects;
 pub use raw::{Item, dynamodb, items};
 pub use seed::{Upload, shard_records, tally};
 
@@ -61,7 +63,6 @@ pub struct TestApp {
 pub const TABLE: &str = "portal";
 
 /// Starts an engine that keeps its items in memory, and returns its address.
-///
 pub async fn engine() -> String {
     let database = Database::memory().expect("an engine in memory");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
