@@ -598,3 +598,40 @@ async fn what_one_process_writes_the_other_finds_at_once_after_folds_and_merges_
         assert_processes_agree(first).await;
     }
 }
+
+#[tokio::test]
+async fn a_page_costs_two_small_reads_and_one_batch_and_what_is_marked_is_read_once() {
+    let app = TestApp::new(records::router()).await;
+    let client = app.tenant(Plan::Scale).await;
+    let (upload, records) = indexed(&app, &client.tenant, &["Bolt", "Nut"]).await;
+    let find = || client.post(SEARCH, json!({"query": "bolt"}));
+    let calls = || {
+        let mut calls = app.faults.calls();
+        calls.sort();
+        calls
+    };
+    // The first search opens the index and stamps the checklist.
+    find().await;
+    calls();
+
+    find().await;
+    let page = ["BatchGetItem", "BatchGetItem", "Query", "UpdateItem"];
+    assert_eq!(calls(), page);
+    client.get(LIST).await;
+    assert_eq!(calls(), ["BatchGetItem", "BatchGetItem", "Query"]);
+
+    let place = place(&client.tenant, &upload);
+    rename(&app, &place, &records[1], "Bolt").await;
+    calls();
+    assert_eq!(find().await.json()["metadata"]["total_estimate"], 2);
+    let marked = [
+        "BatchGetItem",
+        "BatchGetItem",
+        "BatchGetItem",
+        "Query",
+        "UpdateItem",
+    ];
+    assert_eq!(calls(), marked);
+    assert_eq!(find().await.json()["metadata"]["total_estimate"], 2);
+    assert_eq!(calls(), page);
+}
