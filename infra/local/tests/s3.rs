@@ -188,7 +188,9 @@ fn what_is_found_outlives_the_process_the_cache_and_the_packs() {
     assert_eq!(bucket.keys(), packs);
     assert_eq!(server.stop(), Some(0));
 
+    // What the cache still has would be answered from it.
     bucket.clear();
+    let cache = TempDir::new().unwrap();
     let server = serve(data.path(), cache.path(), &bucket);
     assert_eq!(search(&server), found);
     assert_indexed(&server);

@@ -110,6 +110,14 @@ impl Server {
     }
 }
 
+/// A test that fails leaves no server behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// The answer to an upload, if it was taken.
 pub(crate) fn upload(api: &str, token: &str, collection: &str, csv: &str) -> Option<Value> {
     send_file(api, token, collection, csv).ok()
