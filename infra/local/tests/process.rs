@@ -172,11 +172,10 @@ fn a_signal_lets_a_running_upload_end() {
     let answer = uploading.join().unwrap().expect("the upload's answer");
     assert_eq!(answer["summary"]["accepted"], 3_000);
 
-    let server = Server::start(folder.path());
+    let mut server = Server::start(folder.path());
     assert_eq!(server.get("/portal/usage")["records"]["used"], 3_000);
     server.signal("-INT");
-    let mut child = server.child;
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
