@@ -45,6 +45,7 @@ impl Indexes {
         }
         let name = &collection.name;
         let mut found = self.find(tenant, collection, markers, request).await;
+        let mut version = collection.index().map(|index| index.version);
         for look in 1..=LOOKS {
             match &found {
                 Err(Error::Outdated) => {
@@ -53,34 +54,39 @@ impl Indexes {
                 Err(error) if error.is_lost() && look == 1 => {}
                 _ => break,
             }
-            found = self.find_again(tenant, name, request).await;
+            (found, version) = self.find_again(tenant, name, request).await;
         }
         match found {
             // An upload whose ids are gone while its marker stays is lost too.
             Err(error) if error.is_lost() || matches!(error, Error::Outdated) => {
                 tracing::warn!(%tenant, collection = %name, %error, "an index is lost");
-                self.rebuild_once(tenant, name).await?;
-                self.find_again(tenant, name, request).await
+                self.rebuild_once(tenant, name, version).await?;
+                self.find_again(tenant, name, request).await.0
             }
             found => found,
         }
     }
 
-    /// The same by what the table says now.
+    /// The same by what the table says now, with the version of the pointer that it says.
     async fn find_again(
         &self,
         tenant: &TenantId,
         name: &CollectionName,
         request: &Request,
-    ) -> Result<Found> {
-        let view = self.0.table.index_view(tenant, name).await?;
-        let mut view = view.ok_or(Error::NotBuilt)?;
+    ) -> (Result<Found>, Option<u64>) {
+        let mut view = match self.0.table.index_view(tenant, name).await {
+            Ok(Some(view)) => view,
+            Ok(None) => return (Err(Error::NotBuilt), None),
+            Err(error) => return (Err(error.into()), None),
+        };
         let served = Generation {
             number: view.collection.number,
             generation: view.collection.generation,
         };
         let markers = view.markers.remove(&served).unwrap_or_default();
-        self.find(tenant, &view.collection, &markers, request).await
+        let version = view.collection.index().map(|index| index.version);
+        let found = self.find(tenant, &view.collection, &markers, request).await;
+        (found, version)
     }
 
     async fn find(
@@ -139,17 +145,20 @@ impl Indexes {
         })
     }
 
-    /// Builds an index anew, or waits for whoever does.
-    async fn rebuild_once(&self, tenant: &TenantId, name: &CollectionName) -> Result<()> {
+    /// Builds an index anew whose pointer of version `lost` led to nothing, or waits for whoever
+    /// does.
+    async fn rebuild_once(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+        lost: Option<u64>,
+    ) -> Result<()> {
         let give_up = Instant::now() + WAITING;
-        let mut seen = None;
         loop {
             let view = self.0.table.index_view(tenant, name).await?;
             let Some(view) = view else { return Ok(()) };
             let version = view.collection.index().map(|index| index.version);
-            if *seen.get_or_insert(version) != version
-                || self.rebuild(tenant, name, version).await?
-            {
+            if version != lost || self.rebuild(tenant, name, lost).await? {
                 return Ok(());
             }
             if Instant::now() >= give_up {
