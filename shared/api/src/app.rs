@@ -180,10 +180,7 @@ impl App {
                 continue;
             }
             for (collection, counts) in &mut summary.collections {
-                let served = Generation {
-                    number: collection.number,
-                    generation: collection.generation,
-                };
+                let served = Generation::served(collection);
                 let of_collection = after.get(&collection.name);
                 let markers = of_collection.and_then(|markers| markers.get(&served));
                 let markers = markers.cloned().unwrap_or_default();

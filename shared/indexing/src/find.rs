@@ -79,10 +79,7 @@ impl Indexes {
             Ok(None) => return (Err(Error::NotBuilt), None),
             Err(error) => return (Err(error.into()), None),
         };
-        let served = Generation {
-            number: view.collection.number,
-            generation: view.collection.generation,
-        };
+        let served = Generation::served(&view.collection);
         let markers = view.markers.remove(&served).unwrap_or_default();
         let version = view.collection.index().map(|index| index.version);
         let found = self.find(tenant, &view.collection, &markers, request).await;
@@ -98,7 +95,7 @@ impl Indexes {
     ) -> Result<Found> {
         let seen = Seen::served(tenant, collection, markers)?;
         let found = async {
-            let synced = self.synced(&seen).await?;
+            let synced = self.synced(seen).await?;
             let page = synced.index.search(request).await?;
             Ok((synced, page))
         };
@@ -130,11 +127,13 @@ impl Indexes {
                     None => return None,
                 }
             };
-            Some(if markers.is_folding(marker, seen.lease.as_ref(), now) {
-                IndexingStatus::Processing
-            } else {
-                IndexingStatus::Pending
-            })
+            Some(
+                if markers.is_folding(marker, collection.lease.as_ref(), now) {
+                    IndexingStatus::Processing
+                } else {
+                    IndexingStatus::Pending
+                },
+            )
         };
         let hits = page.hits.iter();
         let statuses = hits.filter_map(|hit| Some((hit.id, status(hit.id)?)));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::collection::{Collection, Lease};
+use model::collection::Collection;
 use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::index::Pointer;
 use search::{Change, Index};
@@ -128,35 +128,30 @@ impl Slots {
 }
 
 /// A collection's generation as it was read of the table.
-#[derive(Clone)]
-pub(crate) struct Seen {
-    pub(crate) tenant: TenantId,
-    pub(crate) name: CollectionName,
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) collection: &'a Collection,
     pub(crate) of: Generation,
-    pub(crate) pointer: Pointer,
-    pub(crate) lease: Option<Lease>,
-    pub(crate) markers: Markers,
+    pub(crate) pointer: &'a Pointer,
+    pub(crate) markers: &'a Markers,
 }
 
-impl Seen {
+impl<'a> Seen<'a> {
     /// The generation that is served; an error if it has no index that this code can read.
     pub(crate) fn served(
-        tenant: &TenantId,
-        collection: &Collection,
-        markers: &Markers,
+        tenant: &'a TenantId,
+        collection: &'a Collection,
+        markers: &'a Markers,
     ) -> Result<Self> {
         let pointer = collection.index().ok_or(Error::NotBuilt)?;
         crate::readable(pointer)?;
         Ok(Self {
-            tenant: tenant.clone(),
-            name: collection.name.clone(),
-            of: Generation {
-                number: collection.number,
-                generation: collection.generation,
-            },
-            pointer: pointer.clone(),
-            lease: collection.lease.clone(),
-            markers: markers.clone(),
+            tenant,
+            collection,
+            of: Generation::served(collection),
+            pointer,
+            markers,
         })
     }
 
@@ -168,30 +163,35 @@ impl Seen {
     }
 
     pub(crate) fn place(&self) -> Place {
-        Place::new(&self.tenant, self.of.number, self.of.generation)
+        Place::new(self.tenant, self.of.number, self.of.generation)
     }
 }
 
 impl Indexes {
     /// An open index that holds at least what was seen of the table.
-    pub(crate) async fn synced(&self, seen: &Seen) -> Result<Synced> {
+    pub(crate) async fn synced(&self, seen: Seen<'_>) -> Result<Synced> {
         let slot = self.0.slots.get(&seen.key());
         let state = Arc::clone(&slot.state).lock_owned().await;
         if let Some(state) = &*state
-            && state.holds(&seen.pointer, &seen.markers)
+            && state.holds(seen.pointer, seen.markers)
         {
             return Ok(state.synced(true));
         }
         // By a task of its own: whoever asked may hang up half way.
-        let (indexes, seen) = (self.clone(), seen.clone());
-        tokio::spawn(async move { indexes.catch_up(&slot, state, &seen).await }).await?
+        let (indexes, tenant) = (self.clone(), seen.tenant.clone());
+        let (collection, markers) = (seen.collection.clone(), seen.markers.clone());
+        let catch_up = async move {
+            let seen = Seen::served(&tenant, &collection, &markers)?;
+            indexes.catch_up(&slot, state, seen).await
+        };
+        tokio::spawn(catch_up).await?
     }
 
     async fn catch_up(
         &self,
         slot: &Slot,
         mut guard: OwnedMutexGuard<Option<State>>,
-        seen: &Seen,
+        seen: Seen<'_>,
     ) -> Result<Synced> {
         // Taken out: a state that fails half way is not put back.
         let (mut state, warm) = match guard.take() {
@@ -213,12 +213,12 @@ impl Indexes {
     }
 
     /// Opens the index at the newer of two pointers.
-    async fn open(&self, before: Option<State>, seen: &Seen) -> Result<State> {
+    async fn open(&self, before: Option<State>, seen: Seen<'_>) -> Result<State> {
         let pointer = match &before {
             Some(state) if state.pointer.version > seen.pointer.version => &state.pointer,
-            _ => &seen.pointer,
+            _ => seen.pointer,
         };
-        let prefix = prefix(&seen.tenant, &seen.name, seen.of);
+        let prefix = prefix(seen.tenant, &seen.collection.name, seen.of);
         let old = before.as_ref().map(|state| &*state.index);
         Ok(State {
             index: Arc::new(Index::open(&self.0.store, &prefix, pointer, old).await?),
@@ -231,7 +231,7 @@ impl Indexes {
     }
 
     /// Takes in what is marked and not taken in yet, as it is in the table now.
-    async fn take_in(&self, state: &mut State, seen: &Seen) -> Result<()> {
+    async fn take_in(&self, state: &mut State, seen: Seen<'_>) -> Result<()> {
         let markers: Vec<(MarkerId, Version)> = seen
             .markers
             .versions()
@@ -243,7 +243,7 @@ impl Indexes {
                 MarkerId::Record(id) => drop(wanted.insert(*id, false)),
                 MarkerId::Batch(upload) => {
                     let batch = &seen.markers.batches[upload];
-                    let ids = self.0.table.batch(&seen.tenant, *upload, batch).await?;
+                    let ids = self.0.table.batch(seen.tenant, *upload, batch).await?;
                     let ids = ids.ok_or(Error::Outdated)?;
                     note(&mut wanted, &ids, batch.base == state.pointer.version);
                     let ids = ids.added.iter().chain(&ids.changed).copied();
@@ -259,7 +259,7 @@ impl Indexes {
             state.touched.extend(chunk.iter().map(|(id, _)| *id));
             let marked = &seen.markers.records;
             let place = seen.place();
-            let changes = self.changes(&place, &seen.name, chunk, marked);
+            let changes = self.changes(&place, &seen.collection.name, chunk, marked);
             state.index.take_in(changes.await?.0).await?;
         }
         state.changes += 1;

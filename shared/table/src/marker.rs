@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::collection::Lease;
+use model::collection::{Collection, Lease};
 use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::record::Record;
 use model::time::Moment;
@@ -49,6 +49,17 @@ pub struct Generation {
     pub number: u32,
     /// The generation of its records.
     pub generation: u32,
+}
+
+impl Generation {
+    /// The generation of a collection that is served.
+    #[must_use]
+    pub fn served(collection: &Collection) -> Self {
+        Self {
+            number: collection.number,
+            generation: collection.generation,
+        }
+    }
 }
 
 /// A record that one call changed.
@@ -167,7 +178,7 @@ impl Markers {
         };
         let version = match marker {
             MarkerId::Record(id) => self.records.get(&id).map(|it| Version::Record(it.ver)),
-            MarkerId::Batch(id) => Some(Version::Batch(id)),
+            MarkerId::Batch(id) => self.batches.get(&id).map(|_| Version::Batch(id)),
         };
         lease.token == folding.token
             && lease.until > now

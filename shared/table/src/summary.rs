@@ -160,10 +160,7 @@ impl Table {
             .map(collection::read)
             .transpose()?
             .and_then(|(collection, live)| live.then_some(collection));
-        let served = collection.as_ref().map(|collection| Generation {
-            number: collection.number,
-            generation: collection.generation,
-        });
+        let served = collection.as_ref().map(Generation::served);
         Ok(View {
             tenant: tenant.map(item::read).transpose()?,
             checklist: checklist
