@@ -11,7 +11,7 @@ use indexing::{Effort, Folded, Own};
 use model::collection::Collection;
 use model::id::{RecordId, UploadId};
 use model::plan::Plan;
-use model::record::{Record, SourceType, Visibility};
+use model::record::{Origin, Record, SourceType, Visibility};
 use model::time::Moment;
 use table::cap::{Hold, Request, Reserved, Tally};
 use table::marker::Generation;
@@ -371,27 +371,21 @@ impl Ingest {
 
     fn pending(&self, candidate: Candidate, now: Moment) -> Pending {
         let Candidate { row, id, draft } = candidate;
-        let record = Record {
+        let visibility = draft.visibility;
+        let record = draft.into_record(Origin {
             id,
             collection: self.target.collection.clone(),
             record_type: self.target.record_type.clone(),
-            name: draft.name,
-            description: draft.description,
-            data: draft.data,
-            visibility: draft.visibility.unwrap_or_default(),
             source_type: SourceType::FileUpload,
             source_name: self.source_name.clone(),
-            source_id: draft.source_id,
-            created_at: now,
-            updated_at: now,
-            version: 1,
             upload: self.upload,
             row,
-        };
+            at: now,
+        });
         Pending {
             row,
             record,
-            visibility: draft.visibility,
+            visibility,
         }
     }
 

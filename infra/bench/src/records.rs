@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use model::id::{CollectionName, RecordId, RecordType, TenantId, UploadId};
-use model::record::{Draft, Record, SourceType};
+use model::record::{Draft, Origin, Record, SourceType};
 use model::time::Moment;
 use search::Change;
 use serde_json::Value;
@@ -31,30 +31,23 @@ impl Maker {
     /// The record of a row.
     pub(crate) fn record(&self, row: Value, number: u64) -> Result<Record> {
         let draft = Draft::parse(row).ok().context("a bad row")?;
-        let identity = draft.identity();
-        Ok(Record {
-            id: RecordId::derive(
-                &self.tenant,
-                &self.collection,
-                1,
-                &self.record_type,
-                &identity,
-            ),
+        let id = RecordId::derive(
+            &self.tenant,
+            &self.collection,
+            1,
+            &self.record_type,
+            &draft.identity(),
+        );
+        Ok(draft.into_record(Origin {
+            id,
             collection: self.collection.clone(),
             record_type: self.record_type.clone(),
-            name: draft.name,
-            description: draft.description,
-            data: draft.data,
-            visibility: draft.visibility.unwrap_or_default(),
             source_type: SourceType::FileUpload,
             source_name: None,
-            source_id: draft.source_id,
-            created_at: self.now,
-            updated_at: self.now,
-            version: 1,
             upload: self.upload,
             row: number,
-        })
+            at: self.now,
+        }))
     }
 
     /// What an index takes in of it.

@@ -127,7 +127,50 @@ pub struct Draft {
     pub data: Map<String, Value>,
 }
 
+/// How a record comes to be.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Its id.
+    pub id: RecordId,
+    /// Its collection.
+    pub collection: CollectionName,
+    /// Its record type.
+    pub record_type: RecordType,
+    /// How it came in.
+    pub source_type: SourceType,
+    /// What the upload calls its source.
+    pub source_name: Option<String>,
+    /// The upload that it came with.
+    pub upload: UploadId,
+    /// The row in it, counted from 1.
+    pub row: u64,
+    /// Now.
+    pub at: Moment,
+}
+
 impl Draft {
+    /// The first version of the record that the row becomes.
+    #[must_use]
+    pub fn into_record(self, origin: Origin) -> Record {
+        Record {
+            id: origin.id,
+            collection: origin.collection,
+            record_type: origin.record_type,
+            name: self.name,
+            description: self.description,
+            data: self.data,
+            visibility: self.visibility.unwrap_or_default(),
+            source_type: origin.source_type,
+            source_name: origin.source_name,
+            source_id: self.source_id,
+            created_at: origin.at,
+            updated_at: origin.at,
+            version: 1,
+            upload: origin.upload,
+            row: origin.row,
+        }
+    }
+
     /// Parses a row: `name`, `description`, `source_id` and `visibility` are the record's own, a
     /// nested `collection_data` or `data` object is merged in, every other key is data. Null and
     /// an absent key mean the same.

@@ -7,7 +7,7 @@ use indexing::{Effort, Own};
 use model::collection::Collection;
 use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::period::Period;
-use model::record::{Draft, Record, SourceType, Visibility};
+use model::record::{Draft, Origin, Record, SourceType, Visibility};
 use serde_json::Value;
 use table::Table;
 use table::cap::{Hold, Request, Reserved, Tally};
@@ -137,23 +137,16 @@ impl Upload<'_> {
             &hold.record_type,
             &identity,
         );
-        Record {
+        draft.into_record(Origin {
             id,
             collection: hold.collection.clone(),
             record_type: hold.record_type.clone(),
-            name: draft.name,
-            description: draft.description,
-            data: draft.data,
-            visibility: draft.visibility.unwrap_or_default(),
             source_type: SourceType::FileUpload,
             source_name: None,
-            source_id: draft.source_id,
-            created_at: hold.since,
-            updated_at: hold.since,
-            version: 1,
             upload: self.id,
             row: number,
-        }
+            at: hold.since,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use model::fault::Fields;
 use model::id::{RecordId, UploadId};
 use model::index::Pointer;
-use model::record::{Draft, Record, SourceType};
+use model::record::{Draft, Origin, Record, SourceType};
 use model::time::Moment;
 use search::{Caches, Change, FORMAT, Index, Page, Request, Store};
 use serde_json::Value;
@@ -14,24 +14,16 @@ use uuid::Uuid;
 pub(crate) fn record(number: u32, row: Value) -> Record {
     let draft = Draft::parse(row).expect("a good row");
     let start: Moment = "2026-03-08T12:00:00Z".parse().expect("a moment");
-    let made = start + TimeDelta::minutes(i64::from(number));
-    Record {
+    draft.into_record(Origin {
         id: RecordId(Uuid::from_u128(u128::from(number))),
         collection: "things".parse().expect("a collection"),
         record_type: "product".parse().expect("a record type"),
-        name: draft.name,
-        description: draft.description,
-        data: draft.data,
-        visibility: draft.visibility.unwrap_or_default(),
         source_type: SourceType::FileUpload,
         source_name: None,
-        source_id: draft.source_id,
-        created_at: made,
-        updated_at: made,
-        version: 1,
         upload: UploadId(Uuid::nil()),
         row: 1,
-    }
+        at: start + TimeDelta::minutes(i64::from(number)),
+    })
 }
 
 /// Waits for something without a runtime of its own.
