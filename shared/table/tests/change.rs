@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use table::marker::{Generation, RecordMarker};
 use table::record::Place;
 use table::{Error, Table, local_config};
-use testkit::{Fault, Faults, Item, NOW, TABLE, dynamodb, engine, items};
+use testkit::{Fault, Faults, Item, NOW, TABLE, dynamodb, faulty_engine, items};
 use uuid::Uuid;
 
 const TRANSACTION: &str = "TransactWriteItems";
@@ -49,9 +49,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let (endpoint, faults) = (engine().await, Faults::default());
-        let table = faults.table(&endpoint, TABLE);
-        table.create().await.expect("a table");
+        let (endpoint, table, faults) = faulty_engine().await;
         Self {
             endpoint,
             table,

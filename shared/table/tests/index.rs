@@ -19,7 +19,7 @@ use table::cap::{Request, Reserved};
 use table::index::IndexView;
 use table::marker::{Generation, MarkerId};
 use table::record::Place;
-use testkit::{Fault, Faults, Item, NOW, TABLE, dynamodb, engine, items};
+use testkit::{Fault, Faults, Item, NOW, TABLE, dynamodb, faulty_engine, items};
 use uuid::Uuid;
 
 const UPDATE: &str = "UpdateItem";
@@ -38,9 +38,7 @@ struct World {
 
 impl World {
     async fn empty() -> Self {
-        let (endpoint, faults) = (engine().await, Faults::default());
-        let table = faults.table(&endpoint, TABLE);
-        table.create().await.expect("a table");
+        let (endpoint, table, faults) = faulty_engine().await;
         Self {
             endpoint,
             table,

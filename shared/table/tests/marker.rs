@@ -20,7 +20,7 @@ use table::cap::{Hold, Request, Reserved, Tally};
 use table::marker::{Batch, BatchMarker, Generation, MarkerId, Markers, Version};
 use table::record::{Added, Place};
 use table::{Error, Table};
-use testkit::{Fault, Faults, Item, NOW, TABLE, dynamodb, engine, items};
+use testkit::{Fault, Faults, Item, NOW, TABLE, dynamodb, faulty_engine, items};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -40,9 +40,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let (endpoint, faults) = (engine().await, Faults::default());
-        let table = faults.table(&endpoint, TABLE);
-        table.create().await.expect("a table");
+        let (endpoint, table, faults) = faulty_engine().await;
         Self {
             endpoint,
             table,

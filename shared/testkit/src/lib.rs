@@ -82,10 +82,16 @@ pub async fn table() -> Table {
 
 /// The same, reached by a client that meets faults.
 pub async fn faulty_table() -> (Table, Faults) {
-    let faults = Faults::default();
-    let table = faults.table(&engine().await, TABLE);
-    table.create().await.expect("a table");
+    let (_, table, faults) = faulty_engine().await;
     (table, faults)
+}
+
+/// The same with the address of its engine.
+pub async fn faulty_engine() -> (String, Table, Faults) {
+    let (endpoint, faults) = (engine().await, Faults::default());
+    let table = faults.table(&endpoint, TABLE);
+    table.create().await.expect("a table");
+    (endpoint, table, faults)
 }
 
 /// A search store that keeps its packs in memory.
