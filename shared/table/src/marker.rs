@@ -12,7 +12,8 @@
 //! A marker is written in the transaction that makes its change visible, and removed after the
 //! index that holds the change is published, if it is still the same. Whoever searches reads the
 //! markers first and the index's pointer second, so that no change can slip between the two; and no
-//! marker goes without the pointer's version having moved. The rate limits of the plans keep a tenant's markers well under what one partition takes.
+//! marker goes without the pointer's version having moved. The rate limits of the plans keep a
+//! tenant's markers well under what one partition takes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
