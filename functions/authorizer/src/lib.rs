@@ -5,19 +5,7 @@
 
 use auth::{Caller, Role, Verifier};
 use model::time::Moment;
-use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// What API Gateway sends. It holds a token, so it cannot be printed.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TokenRequest {
-    /// The `Authorization` header, whole.
-    #[serde(default)]
-    authorization_token: Option<String>,
-    /// The method that is called, as `arn:...:api/stage/METHOD/path`.
-    method_arn: String,
-}
 
 /// The one refusal: API Gateway answers 401 to this very word, 403 to a Deny and 500 to any other
 /// failure.
@@ -39,22 +27,32 @@ impl Authorizer {
         }
     }
 
-    /// The policy for the bearer of a token.
-    pub fn decide(&self, request: &TokenRequest, now: Moment) -> Result<Value, Unauthorized> {
-        let token = request.authorization_token.as_deref().ok_or(Unauthorized)?;
-        let token = auth::bearer(token).ok_or(Unauthorized)?;
+    /// The policy for the bearer of a token, in answer to API Gateway's event, as
+    /// `{"type": "TOKEN", "authorizationToken": "Bearer ...", "methodArn": "arn:..."}`. Whatever is
+    /// wrong with it is [`Unauthorized`].
+    pub fn decide(&self, event: &Value, now: Moment) -> Result<Value, Unauthorized> {
+        let text = |name: &str| event.get(name).and_then(Value::as_str).ok_or(Unauthorized);
+        let stage = stage_of(text("methodArn")?).ok_or(Unauthorized)?;
+        let token = auth::bearer(text("authorizationToken")?).ok_or(Unauthorized)?;
         match self.verifier.verify(token, now) {
-            Ok(caller) => Ok(allow(&request.method_arn, Some(&caller))),
+            Ok(caller) => Ok(allow(stage, Some(&caller))),
             // A good token without a tenant is a 403, which the function answers.
-            Err(auth::Refusal::NoTenant) => Ok(allow(&request.method_arn, None)),
+            Err(auth::Refusal::NoTenant) => Ok(allow(stage, None)),
             Err(auth::Refusal::Invalid) => Err(Unauthorized),
         }
     }
 }
 
+/// The stage of a method's name, `arn:...:api/stage/METHOD/path`.
+fn stage_of(method: &str) -> Option<&str> {
+    let (api, rest) = method.split_once('/')?;
+    let (stage, _) = rest.split_once('/')?;
+    let is_name = api.starts_with("arn:") && !stage.is_empty();
+    is_name.then(|| &method[..=api.len() + stage.len()])
+}
+
 /// Allows the whole stage: the policy is cached by token, and the next call may be another one.
-fn allow(method_arn: &str, caller: Option<&Caller>) -> Value {
-    let stage: Vec<&str> = method_arn.splitn(3, '/').take(2).collect();
+fn allow(stage: &str, caller: Option<&Caller>) -> Value {
     let context = match caller {
         Some(caller) => json!({
             "tenant": caller.tenant,
@@ -70,7 +68,7 @@ fn allow(method_arn: &str, caller: Option<&Caller>) -> Value {
             "Statement": [{
                 "Action": "execute-api:Invoke",
                 "Effect": "Allow",
-                "Resource": format!("{}/*", stage.join("/")),
+                "Resource": format!("{stage}/*"),
             }],
         },
         "context": context,

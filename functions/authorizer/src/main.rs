@@ -7,9 +7,9 @@ use lambda_runtime::{LambdaEvent, service_fn, tracing};
 async fn main() -> Result<(), lambda_runtime::Error> {
     tracing::init_default_subscriber();
     let authorizer = Authorizer::new(&api::Config::from_env()?);
-    let decide = |event: LambdaEvent<_>| {
+    let decide = async |event: LambdaEvent<_>| {
         let decision = authorizer.decide(&event.payload, api::Clock::System.now());
-        async move { decision.map_err(lambda_runtime::Error::from) }
+        decision.map_err(lambda_runtime::Error::from)
     };
     lambda_runtime::run(service_fn(decide)).await
 }

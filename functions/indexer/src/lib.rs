@@ -126,7 +126,8 @@ impl Indexer {
 impl Change {
     /// The collection that may need a fold after it: a marker came or changed, or the collection's
     /// item, whose pointer may name many segments.
-    fn collection(&self) -> Option<(TenantId, CollectionName)> {
+    #[must_use]
+    pub fn collection(&self) -> Option<(TenantId, CollectionName)> {
         let (pk, sk) = (&self.dynamodb.keys.pk.text, &self.dynamodb.keys.sk.text);
         if self.kind == Kind::Remove {
             return None;

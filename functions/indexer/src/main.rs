@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use indexer::Indexer;
 use lambda_runtime::{Error, LambdaEvent, service_fn, tracing};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init_default_subscriber();
     let indexer = Indexer::new(api::indexes_from_env().await?);

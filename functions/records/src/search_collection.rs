@@ -33,7 +33,7 @@ pub(crate) async fn search_collection(
         .parse()
         .map_err(|fault| Error::invalid(api::Place::Path, "collection", fault))?;
     let (request, format) = body.parse(parse)?;
-    let mut view = app.view(&caller.tenant, &name).await?;
+    let mut view = app.search_view(&caller.tenant, &name).await?;
     let collection = view
         .collection
         .take()
@@ -116,7 +116,13 @@ impl Search {
         let SearchTerms::Capped(cap) = plan.limits().searches else {
             return Ok(table.count_search(&self.tenant, period).await?);
         };
-        let counted = table.count_capped_search(&self.tenant, period, cap).await?;
+        let counted = match self.view.uncapped {
+            Some((of, uncapped)) if of == period => {
+                let left = cap.saturating_sub(uncapped);
+                table.count_search_below(&self.tenant, period, left).await?
+            }
+            _ => table.count_capped_search(&self.tenant, period, cap).await?,
+        };
         counted.ok_or_else(|| {
             Error::PaymentRequired(format!(
                 "The {plan} plan includes {cap} searches a month, and they are used up"

@@ -1,10 +1,12 @@
-//! Measures the search and the whole service, and PostgreSQL beside them.
+//! Measures the search and the whole service, and PostgreSQL beside them; and the functions as Lambda
+//! runs them.
 
 pub mod catalogue;
 pub mod classes;
 pub mod engine;
 pub mod guard;
 pub mod http;
+pub mod lambda;
 pub mod portal;
 pub mod postgres;
 mod products;

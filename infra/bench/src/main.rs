@@ -7,6 +7,7 @@ use bench::catalogue::Catalogue;
 use bench::classes::classes;
 use bench::engine::Engine;
 use bench::http::{self, Closed, Options};
+use bench::lambda::{self, Binary};
 use bench::portal::Memory;
 use bench::postgres::Postgres;
 use bench::stats::{Durations, mean, megabytes, millis, rate, ratio, thousands};
@@ -14,7 +15,7 @@ use bench::table::Table;
 use bench::writes;
 use clap::{Args, Parser, Subcommand};
 
-/// Measures the search and the service.
+/// Measures the search, the service and its functions.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -50,7 +51,32 @@ enum Command {
         #[arg(long, default_value_t = 200)]
         requests: usize,
     },
+    /// Functions as Lambda runs them
+    Cold {
+        /// A built function; one is called stock, and the others are measured beside it
+        #[arg(long = "function", value_name = "NAME=PATH", default_values = FUNCTIONS)]
+        functions: Vec<Binary>,
+        /// Another built function, of which only the size is of interest
+        #[arg(long = "size", value_name = "NAME=PATH")]
+        sizes: Vec<Binary>,
+        /// Cold starts of a function, without TLS to the table and with it
+        #[arg(long, default_value_t = 15)]
+        starts: usize,
+        /// Invocations after each, without TLS
+        #[arg(long, default_value_t = 500)]
+        warm: u32,
+        /// The same with TLS
+        #[arg(long, default_value_t = 100)]
+        warm_https: u32,
+    },
 }
+
+const FUNCTIONS: [&str; 4] = [
+    "stock=target/stock/release/stock",
+    "account=target/release/account",
+    "keys=target/release/keys",
+    "usage=target/release/usage",
+];
 
 #[derive(Debug, Args)]
 struct Size {
@@ -71,6 +97,23 @@ fn main() -> Result<()> {
             binary,
             requests,
         } => over_http(size, binary, requests),
+        Command::Cold {
+            functions,
+            sizes,
+            starts,
+            warm,
+            warm_https,
+        } => {
+            let report = lambda::run(&lambda::Options {
+                functions,
+                sizes,
+                starts,
+                warm_http: warm,
+                warm_https,
+            })?;
+            print!("{report}");
+            Ok(())
+        }
     }
 }
 

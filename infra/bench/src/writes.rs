@@ -109,7 +109,7 @@ impl World {
         table.set_plan(tenant, Plan::Enterprise, now()).await?;
         let url = Store::address_of(&folder.join("search")).context("an address")?;
         let indexes = || -> Result<Indexes> {
-            let store = Store::open(&url, Caches::default())?;
+            let store = Store::open(&url, Caches::default(), None)?;
             Ok(Indexes::new(table.clone(), store, Arc::new(now), None))
         };
         let mut world = Self {

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Plan(SetPlan),
     /// Build the search index of a collection anew, here or on AWS
     Reindex(Reindex),
+    /// Print the environment of functions that share a running server's data
+    Env(DataDir),
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub mod cli;
 mod data;
 mod demo;
 mod engine;
+mod env;
 mod plan;
 mod reach;
 mod reindex;
@@ -41,5 +42,6 @@ pub async fn run(cli: cli::Cli) -> anyhow::Result<()> {
         Some(cli::Command::Token(args)) => token::token(args),
         Some(cli::Command::Plan(args)) => plan::plan(args).await,
         Some(cli::Command::Reindex(args)) => reindex::reindex(args).await,
+        Some(cli::Command::Env(args)) => env::env(&args),
     }
 }

@@ -1,6 +1,8 @@
 //! The table that a command works on: of a data folder, whoever serves it; of an engine; or of AWS.
 
 use anyhow::Result;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
 use table::Table;
 
 use crate::TABLE;
@@ -19,7 +21,7 @@ impl Reach {
                 let name = name.as_deref().unwrap_or(TABLE);
                 work(&Table::at_endpoint(endpoint, name)).await
             }
-            (None, Some(name)) => work(&Table::from_environment(name).await).await,
+            (None, Some(name)) => work(&in_aws(name).await).await,
             (None, None) => {
                 let folder = Folder::open(&self.data.path)?;
                 match folder.try_lock()? {
@@ -44,4 +46,12 @@ impl Reach {
     pub(crate) fn is_folder(&self) -> bool {
         self.endpoint.is_none() && self.table.is_none()
     }
+}
+
+/// The table of the account that the machine's AWS configuration names: a developer's has profiles
+/// and sign-ins, which a function has not.
+async fn in_aws(name: &str) -> Table {
+    let machine = aws_config::load_from_env().await;
+    let config = table::with_retries(Builder::from(&machine)).build();
+    Table::new(Client::from_conf(config), name)
 }

@@ -26,7 +26,7 @@ pub(crate) async fn reindex(args: Reindex) -> Result<()> {
     args.reach
         .with_table(async |table| {
             let now = Arc::new(|| Clock::System.now());
-            let indexes = Indexes::new(table.clone(), store.open(0)?, now, None);
+            let indexes = Indexes::new(table.clone(), store.open(0, None)?, now, None);
             loop {
                 let view = table.index_view(tenant, name).await?;
                 let view = view.with_context(|| format!("{tenant} has no collection {name}"))?;

@@ -82,7 +82,7 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     )?;
 
     // The engine began with this process, so no upload of before can still be writing.
-    let store = config.search.open(DISK_CACHE)?;
+    let store = config.search.open(DISK_CACHE, None)?;
     let app = App::new(table, Some(store), config, Clock::System, Some(now));
     tend(&app, packs_are_own).await?;
     let router = api::serve(routes(), &app);

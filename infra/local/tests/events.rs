@@ -1,34 +1,49 @@
-//! Every event of `events/` reaches its handler: the same files that the Lambda tools take.
+//! Every event of `events/` goes through the function that it belongs to, and is answered as the
+//! file beside it says: the same files that the Lambda tools take.
 
-use std::collections::BTreeMap;
+mod answers;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use authorizer::{Authorizer, TokenRequest};
+use answers::{assert_alike, proxy_answer};
+use authorizer::Authorizer;
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
+use indexer::Indexer;
 use lambda_http::request::from_str;
-use serde_json::json;
-use testkit::{Answer, TestApp};
+use serde_json::{Value, json};
+use testkit::TestApp;
 
-/// Each event with the status of its answer, in an order in which a tenant might call: nothing
-/// has the id in the path of a key, and everything else is there.
-const EVENTS: [(&str, u16); 16] = [
-    ("health/get_health", 200),
-    ("health/preflight", 200),
-    ("account/get_account", 200),
-    ("account/update_account", 200),
-    ("keys/create_key", 201),
-    ("keys/list_keys", 200),
-    ("keys/update_key", 404),
-    ("keys/rotate_key", 404),
-    ("keys/revoke_key", 404),
-    ("upload/upload_file", 201),
-    ("records/list_collections", 200),
-    ("records/list_records", 200),
-    ("records/search_collection", 200),
-    ("usage/get_usage", 200),
-    ("analytics/get_analytics", 200),
-    ("quickstart/get_quickstart", 200),
+/// The events in an order in which a tenant might call: nothing has the id in the path of a key,
+/// and everything else is there.
+const EVENTS: [&str; 20] = [
+    "authorizer/allow",
+    "authorizer/refuse",
+    "health/get_health",
+    "account/get_account",
+    "account/update_account",
+    "keys/preflight",
+    "keys/create_key",
+    "keys/list_keys",
+    "keys/update_key",
+    "keys/rotate_key",
+    "keys/revoke_key",
+    "upload/upload_file",
+    "indexer/stream",
+    "indexer/schedule",
+    "records/list_collections",
+    "records/list_records",
+    "records/search_collection",
+    "usage/get_usage",
+    "analytics/get_analytics",
+    "quickstart/get_quickstart",
+];
+
+/// What the functions are told in these tests; `infra/sam-test.sh` tells them the same.
+const SETTINGS: [(&str, &str); 2] = [
+    ("RATE_LIMIT_ENABLED", "false"),
+    ("CORS_ALLOWED_ORIGINS", "https://dashboard.example.com"),
 ];
 
 fn folder() -> PathBuf {
@@ -36,129 +51,184 @@ fn folder() -> PathBuf {
 }
 
 fn read(name: &str) -> String {
-    std::fs::read_to_string(folder().join(name).with_extension("json")).expect("an event")
+    std::fs::read_to_string(folder().join(format!("{name}.json"))).expect("an event")
 }
 
-async fn send(app: &TestApp, name: &str) -> Answer {
-    let request = from_str(&read(name)).expect("an event of API Gateway");
-    let (parts, body) = request.into_parts();
-    let body = match body {
+fn expected(name: &str) -> Value {
+    let answer = read(&format!("{name}.answer"));
+    serde_json::from_str(&answer).expect("an answer")
+}
+
+/// The routes of a family, and of no other.
+fn routes(family: &str) -> api::Router {
+    match family {
+        "account" => account::router(),
+        "analytics" => analytics::router(),
+        "health" => health::router(),
+        "keys" => keys::router(),
+        "quickstart" => quickstart::router(),
+        "records" => records::router(),
+        "upload" => upload::router(),
+        "usage" => usage::router(),
+        _ => panic!("{family} has no routes"),
+    }
+}
+
+fn request(event: &str) -> Request<Body> {
+    let request = from_str(event).expect("an event of API Gateway");
+    request.map(|body| match body {
         lambda_http::Body::Empty => Body::empty(),
         lambda_http::Body::Text(text) => Body::from(text),
         lambda_http::Body::Binary(bytes) => Body::from(bytes),
         other => panic!("{other:?}"),
-    };
-    app.send(axum::http::Request::from_parts(parts, body)).await
+    })
+}
+
+/// What a function answers, as the Lambda tools print it.
+async fn answer(world: &TestApp, family: &str, event: &str) -> Value {
+    let json = |event| serde_json::from_str(event).expect("JSON");
+    match family {
+        "authorizer" => {
+            let authorizer = Authorizer::new(&world.app.config);
+            match authorizer.decide(&json(event), world.app.clock.now()) {
+                Ok(policy) => policy,
+                Err(refusal) => json!({"errorMessage": refusal.to_string()}),
+            }
+        }
+        "indexer" => {
+            let indexer = Indexer::new(world.app.indexes().expect("indexes").clone());
+            let event = serde_json::from_value(json(event)).expect("an event");
+            let answer = indexer.handle(event).await.expect("an answer");
+            serde_json::to_value(answer).expect("JSON")
+        }
+        family => {
+            let place = (world.endpoint.as_str(), &world.store);
+            let function = TestApp::at(place, routes(family), &SETTINGS, None).await;
+            proxy_answer(&function.send(request(event)).await)
+        }
+    }
 }
 
 #[tokio::test]
-async fn every_event_is_answered_by_its_handler() {
-    let settings = [
-        ("RATE_LIMIT_ENABLED", "false"),
-        ("CORS_ALLOWED_ORIGINS", "https://dashboard.example.com"),
-    ];
-    let app = TestApp::with(portal_local::routes(), &settings).await;
-    let mut answers = BTreeMap::new();
-    for (name, status) in EVENTS {
-        let answer = send(&app, name).await;
-        assert_eq!(answer.status.as_u16(), status, "{name}: {answer:?}");
-        answers.insert(name, answer);
+async fn every_event_is_answered_by_its_function() {
+    let world = TestApp::with(api::Router::new(), &SETTINGS).await;
+    for name in EVENTS {
+        let (family, _) = name.split_once('/').expect("a family");
+        let answer = answer(&world, family, &read(name)).await;
+        assert_alike(name, &expected(name), &answer);
     }
-    let preflight = &answers["health/preflight"];
-    let origin = preflight.header("access-control-allow-origin");
-    assert_eq!(origin, Some("https://dashboard.example.com"));
-    assert_eq!(
-        answers["account/update_account"].json(),
-        json!({
-            "user_id": "u_event",
-            "email": "developer@example.com",
-            "tenant_id": "t_event",
-            "display_name": "Jane D.",
-            "company": "Acme Industries",
-            "created_at": "2026-03-08T12:00:00Z",
-        })
-    );
-    assert_eq!(answers["keys/rotate_key"].detail(), "API key not found");
-    let upload = answers["upload/upload_file"].json();
-    assert_eq!(upload["summary"]["accepted"], 2);
-    assert_eq!(answers["records/list_records"].json()["total"], 2);
-    let found = answers["records/search_collection"].json();
-    assert_eq!(found["results"][0]["name"], "Linear Bearing LM16UU");
-    assert_eq!(answers["usage/get_usage"].json()["searches"]["used"], 1);
+}
+
+/// Compares what `infra/sam-test.sh` was answered by the deployed binaries.
+#[test]
+#[ignore = "infra/sam-test.sh runs it, with SAM_ANSWERS for the folder of the answers"]
+fn sam_local_answers_alike() {
+    #[expect(clippy::disallowed_methods, reason = "the script says where they are")]
+    let folder = std::env::var("SAM_ANSWERS").expect("SAM_ANSWERS");
+    let mut compared = 0;
+    for name in EVENTS {
+        let path = Path::new(&folder).join(name).with_extension("json");
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        let answer = serde_json::from_str(&text).expect("an answer of a function");
+        assert_alike(name, &expected(name), &answers::normal(answer));
+        compared += 1;
+    }
+    assert!(compared > 0, "no answers in {folder}");
 }
 
 #[test]
-fn the_list_of_events_is_complete() {
-    let mut files = Vec::new();
+fn the_list_of_events_is_complete_and_each_has_its_answer() {
+    let mut files = BTreeSet::new();
     for family in std::fs::read_dir(folder()).unwrap() {
         let family = family.unwrap().path();
-        if !family.is_dir()
-            || ["authorizer", "indexer"]
-                .iter()
-                .any(|name| family.ends_with(name))
-        {
+        if !family.is_dir() {
             continue;
         }
         for file in std::fs::read_dir(&family).unwrap() {
             let file = file.unwrap().path();
-            let family = family.file_name().unwrap().to_str().unwrap();
-            files.push(format!(
-                "{family}/{}",
-                file.file_stem().unwrap().to_str().unwrap()
-            ));
+            let path = file.strip_prefix(folder()).unwrap().to_str().unwrap();
+            files.insert(path.to_owned());
         }
     }
-    files.sort();
-    let mut listed: Vec<String> = EVENTS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    listed.sort();
-    assert_eq!(files, listed);
+    let listed = EVENTS
+        .iter()
+        .flat_map(|name| [format!("{name}.json"), format!("{name}.answer.json")]);
+    assert_eq!(files, listed.collect());
 }
 
 #[tokio::test]
 async fn what_an_event_says_of_its_caller_is_not_believed() {
-    let app = TestApp::new(portal_local::routes()).await;
+    let app = TestApp::new(account::router()).await;
     let forged = read("account/get_account").replace("Bearer ey", "Bearer fy");
-    let (parts, _) = from_str(&forged).unwrap().into_parts();
-    let answer = app
-        .send(axum::http::Request::from_parts(parts, Body::empty()))
-        .await;
+    let answer = app.send(request(&forged)).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn the_authorizer_allows_the_whole_stage_or_says_unauthorized() {
-    let app = TestApp::new(portal_local::routes()).await;
+async fn the_authorizer_says_unauthorized_to_whatever_is_wrong() {
+    let app = TestApp::new(api::Router::new()).await;
     let authorizer = Authorizer::new(&app.app.config);
-    let decide = |event: &str| {
-        let request: TokenRequest = serde_json::from_str(event).unwrap();
-        authorizer.decide(&request, app.app.clock.now())
+    let good: Value = serde_json::from_str(&read("authorizer/allow")).unwrap();
+    let now = app.app.clock.now();
+    assert!(authorizer.decide(&good, now).is_ok());
+    let with = |name: &str, value: Value| {
+        let mut event = good.clone();
+        event[name] = value;
+        event
     };
-    assert_eq!(
-        decide(&read("authorizer/allow")).unwrap(),
-        json!({
-            "principalId": "u_event",
-            "policyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [{
-                    "Action": "execute-api:Invoke",
-                    "Effect": "Allow",
-                    "Resource":
-                        "arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/prod/*",
-                }],
-            },
-            "context": {"tenant": "t_event", "user": "u_event", "role": "member"},
-        })
-    );
-    let arn = r#""methodArn": "arn:aws:execute-api:eu-central-1:1:a/prod/GET/x""#;
-    for event in [
-        read("authorizer/refuse"),
-        format!("{{{arn}}}"),
-        format!(r#"{{"authorizationToken": null, {arn}}}"#),
-        format!(r#"{{"authorizationToken": "", {arn}}}"#),
-        format!(r#"{{"authorizationToken": "Bearer", {arn}}}"#),
-        format!(r#"{{"authorizationToken": "Basic eDp5", {arn}}}"#),
-    ] {
-        let refused = decide(&event).unwrap_err();
+    let token = good["authorizationToken"].as_str().unwrap();
+    let events = [
+        json!(null),
+        json!([]),
+        json!("token"),
+        json!({}),
+        with("authorizationToken", json!(null)),
+        with("authorizationToken", json!("")),
+        with("authorizationToken", json!("Bearer")),
+        with("authorizationToken", json!("Basic eDp5")),
+        with("authorizationToken", json!(["Bearer x"])),
+        with(
+            "authorizationToken",
+            json!(token.replace("Bearer ", "Bearer  ")),
+        ),
+        with("authorizationToken", json!(format!("{token}.x"))),
+        with("authorizationToken", json!("Bearer \u{1F600}")),
+        with("methodArn", json!(null)),
+        with("methodArn", json!("")),
+        with("methodArn", json!("arn:aws:execute-api:eu-central-1:1:api")),
+        with(
+            "methodArn",
+            json!("arn:aws:execute-api:eu-central-1:1:api/prod"),
+        ),
+        with("methodArn", json!("*/*/*")),
+    ];
+    for event in events {
+        let refused = authorizer.decide(&event, now).unwrap_err();
         assert_eq!(refused.to_string(), "Unauthorized", "{event}");
     }
+}
+
+#[tokio::test]
+async fn a_token_without_a_tenant_passes_the_authorizer_and_is_a_403() {
+    let app = TestApp::new(account::router()).await;
+    let authorizer = Authorizer::new(&app.app.config);
+    let client = app.client("t_1", auth::Role::Member);
+    let token = jsonwebtoken::encode(
+        &jsonwebtoken::Header::default(),
+        &json!({"sub": "u_1", "exp": 4_070_908_800_i64}),
+        &jsonwebtoken::EncodingKey::from_secret(testkit::SECRET.as_bytes()),
+    );
+    let token = token.expect("a token");
+    let event = json!({
+        "type": "TOKEN",
+        "authorizationToken": format!("Bearer {token}"),
+        "methodArn": "arn:aws:execute-api:eu-central-1:1:api/prod/GET/api/v1/portal/account",
+    });
+    let policy = authorizer.decide(&event, app.app.clock.now()).unwrap();
+    assert_eq!(policy["policyDocument"]["Statement"][0]["Effect"], "Allow");
+    assert_eq!(policy["context"], json!({}));
+    let answer = client.with_token(&token).get("/portal/account").await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }

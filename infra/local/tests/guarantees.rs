@@ -1,8 +1,11 @@
 //! What holds for the whole API: every route of every family, through every layer.
 
-use std::collections::BTreeSet;
+mod aws;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use auth::{Grant, JwtSecret, Role, mint};
+use aws::Route;
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use chrono::TimeDelta;
@@ -22,7 +25,7 @@ enum Access {
 ///
 /// If you are here because `the_table_of_routes_is_complete` failed, you have added a route: put
 /// it here, and every guarantee below is tested for it.
-const ROUTES: [(&str, &str, Access); 16] = [
+const ROUTES: [(&str, &str, Access); 15] = [
     ("GET", "/health", Access::Public),
     ("GET", "/portal/account", Access::Read),
     ("PATCH", "/portal/account", Access::Change),
@@ -42,7 +45,6 @@ const ROUTES: [(&str, &str, Access); 16] = [
         Access::Change,
     ),
     ("GET", "/portal/usage", Access::Read),
-    ("OPTIONS", "/{proxy+}", Access::Public),
 ];
 
 /// Routes with a caller, with something in the place of each variable.
@@ -409,15 +411,16 @@ async fn an_upload_form_reaches_the_same_collection_that_search_and_list_read() 
     );
 }
 
-/// The routes that the families' code declares.
-fn declared() -> BTreeSet<(String, String)> {
-    let mut routes = BTreeSet::new();
+/// The routes that each family's code declares.
+fn declared() -> BTreeMap<String, BTreeSet<Route>> {
+    let mut routes = BTreeMap::<String, BTreeSet<Route>>::new();
     let functions = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions");
     for family in std::fs::read_dir(functions).expect("the families") {
-        let lib = family.expect("a family").path().join("src/lib.rs");
-        let Ok(source) = std::fs::read_to_string(lib) else {
+        let family = family.expect("a family");
+        let Ok(source) = std::fs::read_to_string(family.path().join("src/lib.rs")) else {
             continue;
         };
+        let family = family.file_name().into_string().expect("a name");
         for route in source.split(".route(").skip(1) {
             let path = route.split('"').nth(1).expect("a path");
             let handlers = route.split(".route(").next().unwrap_or_default();
@@ -425,7 +428,8 @@ fn declared() -> BTreeSet<(String, String)> {
                 let call = format!("{method}(");
                 let after = [' ', '\n', '.', ','].map(|before| format!("{before}{call}"));
                 if after.iter().any(|call| handlers.contains(call)) {
-                    routes.insert((method.to_uppercase(), path.to_owned()));
+                    let of_family = routes.entry(family.clone()).or_default();
+                    of_family.insert((method.to_uppercase(), path.to_owned()));
                 }
             }
         }
@@ -433,23 +437,12 @@ fn declared() -> BTreeSet<(String, String)> {
     routes
 }
 
-/// The routes that the template declares.
-fn deployed() -> BTreeSet<(String, String)> {
-    let template = include_str!("../../../template.yaml");
-    let mut routes = BTreeSet::new();
-    let mut path = None;
-    for line in template.lines().map(str::trim) {
-        if let Some(value) = line.strip_prefix("Path: /api/v1") {
-            path = Some(value.to_owned());
-        } else if let Some(value) = line.strip_prefix("Method: ") {
-            let path = path.take().expect("a path before its method");
-            routes.insert((value.to_uppercase(), path));
-        }
-    }
-    routes
+/// The routes that the template leads to each family, preflights among them.
+fn deployed() -> BTreeMap<String, BTreeSet<Route>> {
+    aws::routes(&aws::template())
 }
 
-fn table() -> BTreeSet<(String, String)> {
+fn table() -> BTreeSet<Route> {
     ROUTES
         .iter()
         .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
@@ -458,13 +451,56 @@ fn table() -> BTreeSet<(String, String)> {
 
 #[test]
 fn the_table_of_routes_is_complete() {
-    let mut declared = declared();
-    // A preflight is answered by a layer, whatever its path.
-    declared.insert(("OPTIONS".to_owned(), "/{proxy+}".to_owned()));
+    let declared: BTreeSet<Route> = declared().into_values().flatten().collect();
     assert_eq!(declared, table());
 }
 
 #[test]
-fn the_routes_are_the_templates() {
-    assert_eq!(deployed(), table());
+fn the_routes_of_a_family_are_its_functions_in_the_template() {
+    let mut deployed = deployed();
+    for routes in deployed.values_mut() {
+        routes.retain(|(method, _)| method != "OPTIONS");
+    }
+    assert_eq!(deployed, declared());
+}
+
+/// A preflight warms the function that answers it, and a request follows.
+#[test]
+fn a_preflight_reaches_the_function_that_its_request_will_reach() {
+    for (family, routes) in deployed() {
+        let paths = |of_preflights: bool| -> BTreeSet<&str> {
+            routes
+                .iter()
+                .filter(|(method, _)| (method == "OPTIONS") == of_preflights)
+                .map(|(_, path)| path.as_str())
+                .collect()
+        };
+        assert_eq!(paths(true), paths(false), "{family}");
+    }
+}
+
+/// The functions that `cargo lambda watch` leads each path to.
+#[test]
+fn the_paths_of_the_watch_server_are_those_of_the_template() {
+    let manifest = include_str!("../../../Cargo.toml");
+    let (_, section) = manifest
+        .split_once("[workspace.metadata.lambda.watch.router]")
+        .expect("the watch server's routes");
+    let watched: BTreeSet<(String, String)> = section
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| {
+            let (path, family) = line.split_once(" = ").expect("a path and a family");
+            let path = path.trim_matches('"').strip_prefix("/api/v1");
+            let path = path.expect("a path of the API");
+            (path.to_owned(), family.trim_matches('"').to_owned())
+        })
+        .collect();
+    let deployed = deployed();
+    let deployed = deployed.iter().flat_map(|(family, routes)| {
+        let paths = routes.iter().map(|(_, path)| path.clone());
+        paths.map(|path| (path, family.clone()))
+    });
+    assert_eq!(watched, deployed.collect());
 }

@@ -1,18 +1,18 @@
 //! What every request of a process shares.
 
-use std::collections::HashSet;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use auth::Verifier;
 use indexing::Indexes;
 use model::id::{CollectionName, TenantId, UploadId, UserId};
 use model::period::Period;
+use model::plan::SearchTerms;
 use model::time::Moment;
 use search::Store;
 use table::Table;
 use table::cap::{Caps, Hold};
-use table::marker::Generation;
+use table::marker::{AllMarkers, Generation};
 use table::summary::{Summary, View};
 
 use crate::clock::Clock;
@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::limiter::{Admission, Limiter, admitted};
+use crate::remembered::Remembered;
 
 /// The parts of the service. Cheap to clone.
 #[derive(Clone)]
@@ -39,7 +40,9 @@ pub struct Parts {
     pub(crate) limiter: Limiter,
     indexes: Option<Indexes>,
     alone_since: Option<Moment>,
-    welcomed: Mutex<HashSet<(TenantId, UserId)>>,
+    welcomed: Remembered<(TenantId, UserId)>,
+    /// Tenants whose plan capped searches when it was last read.
+    capped: Remembered<TenantId>,
 }
 
 impl Deref for App {
@@ -52,9 +55,6 @@ impl Deref for App {
 
 /// How often a summary is read until nothing changes meanwhile.
 const STEADY: u32 = 5;
-
-/// How many callers a process remembers to have welcomed.
-const MAX_WELCOMED: usize = 10_000;
 
 impl App {
     /// An app over `table`, with the packs of search indexes on `store`; families that neither
@@ -79,7 +79,8 @@ impl App {
             limiter: Limiter::default(),
             indexes,
             ids: Ids,
-            welcomed: Mutex::default(),
+            welcomed: Remembered::default(),
+            capped: Remembered::default(),
             table,
             clock,
             config,
@@ -92,8 +93,7 @@ impl App {
     pub(crate) async fn welcome(&self, caller: &auth::Caller, admission: &Admission) -> Result<()> {
         let (tenant, user) = (&caller.tenant, &caller.user);
         let who = (tenant.clone(), user.clone());
-        let welcomed = || self.welcomed.lock().unwrap_or_else(PoisonError::into_inner);
-        if welcomed().contains(&who) {
+        if self.welcomed.contains(&who) {
             return Ok(());
         }
         let (tenant_known, user_known) = self.table.known(tenant, user).await?;
@@ -111,11 +111,7 @@ impl App {
                 .create_user(tenant, user, &caller.profile, now)
                 .await?;
         }
-        let mut welcomed = welcomed();
-        if welcomed.len() >= MAX_WELCOMED {
-            welcomed.clear();
-        }
-        welcomed.insert(who);
+        self.welcomed.insert(who);
         Ok(())
     }
 
@@ -138,6 +134,33 @@ impl App {
             if !self.settle(tenant, &view.caps).await? {
                 return Ok(view);
             }
+        }
+    }
+
+    /// The same for a search. Where the tenant's plan caps searches, those of before are read with
+    /// it, which costs a read of its own only if this process did not know.
+    pub async fn search_view(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+    ) -> Result<View> {
+        loop {
+            let view = if self.capped.contains(tenant) {
+                let period = Period::of(self.clock.now());
+                self.table
+                    .view_with_searches(tenant, collection, period)
+                    .await?
+            } else {
+                self.table.view(tenant, collection).await?
+            };
+            if self.settle(tenant, &view.caps).await? {
+                continue;
+            }
+            match view.plan(tenant)?.limits().searches {
+                SearchTerms::Capped(_) => self.capped.insert(tenant.clone()),
+                _ => self.capped.remove(tenant),
+            }
+            return Ok(view);
         }
     }
 
@@ -170,30 +193,39 @@ impl App {
     /// As [`App::summary`], with how far each collection's index is.
     pub async fn summary_with_progress(&self, tenant: &TenantId) -> Result<Summary> {
         let indexes = self.indexes()?;
-        let mut markers = self.table.all_markers(tenant).await?;
-        for attempt in 1.. {
-            let mut summary = self.summary(tenant).await?;
-            let after = self.table.all_markers(tenant).await?;
-            // What was counted while markers came or went may belong to neither of them.
-            if markers != after && attempt < STEADY {
-                markers = after;
-                continue;
-            }
-            for (collection, counts) in &mut summary.collections {
-                let served = Generation::served(collection);
-                let of_collection = after.get(&collection.name);
-                let markers = of_collection.and_then(|markers| markers.get(&served));
-                let markers = markers.cloned().unwrap_or_default();
-                let progress = indexes.progress(tenant, collection, &markers).await?;
-                // A record that was deleted since may still be marked by its upload.
-                counts.failed = progress.failed.min(counts.total);
-                counts.processing = progress.processing.min(counts.total - counts.failed);
-                let left = counts.total - counts.failed - counts.processing;
-                counts.pending = progress.pending.min(left);
-            }
-            return Ok(summary);
+        let (mut summary, markers) = self.marked_summary(tenant).await?;
+        for (collection, counts) in &mut summary.collections {
+            let served = Generation::served(collection);
+            let of_collection = markers.get(&collection.name);
+            let markers = of_collection.and_then(|markers| markers.get(&served));
+            let markers = markers.cloned().unwrap_or_default();
+            let progress = indexes.progress(tenant, collection, &markers).await?;
+            // A record that was deleted since may still be marked by its upload.
+            counts.failed = progress.failed.min(counts.total);
+            counts.processing = progress.processing.min(counts.total - counts.failed);
+            let left = counts.total - counts.failed - counts.processing;
+            counts.pending = progress.pending.min(left);
         }
-        self.summary(tenant).await
+        Ok(summary)
+    }
+
+    /// A summary, and the markers of the same moment. Where none is left, all that was counted
+    /// before is folded; where some are, what was counted or folded while they were read may belong to
+    /// neither, so both are read until nothing was.
+    async fn marked_summary(&self, tenant: &TenantId) -> Result<(Summary, AllMarkers)> {
+        let mut summary = self.summary(tenant).await?;
+        for _ in 1..STEADY {
+            let markers = self.table.all_markers(tenant).await?;
+            if markers.is_empty() {
+                return Ok((summary, markers));
+            }
+            let after = self.summary(tenant).await?;
+            if after == summary {
+                return Ok((summary, markers));
+            }
+            summary = after;
+        }
+        Ok((summary, self.table.all_markers(tenant).await?))
     }
 }
 

@@ -42,7 +42,7 @@ pub struct BadConfig {
     reason: String,
 }
 
-fn bad(name: &'static str, reason: impl ToString) -> BadConfig {
+pub(crate) fn bad(name: &'static str, reason: impl ToString) -> BadConfig {
     BadConfig {
         name,
         reason: reason.to_string(),
@@ -141,15 +141,17 @@ impl StoreConfig {
         }
     }
 
-    /// Opens the store, with at most so many bytes of it on the disk.
-    pub fn open(&self, disk: u64) -> Result<Store, BadConfig> {
+    /// Opens the store, with at most so many bytes of it on the disk. A store on the network is
+    /// trusted by these roots, in PEM, or else by the machine's.
+    pub fn open(&self, disk: u64, roots: Option<&[u8]>) -> Result<Store, BadConfig> {
         const NAME: &str = "SEARCH_STORE_URL";
         let url = self.url.as_deref().ok_or_else(|| bad(NAME, "is not set"))?;
         let caches = Caches {
             disk: self.cache_dir.clone().map(|folder| (folder, disk)),
             ..Caches::default()
         };
-        Store::open(url, caches).map_err(|error| bad(NAME, format!("cannot be used: {error}")))
+        Store::open(url, caches, roots)
+            .map_err(|error| bad(NAME, format!("cannot be used: {error}")))
     }
 }
 

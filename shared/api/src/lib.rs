@@ -7,6 +7,7 @@
 //! say, [`App`] for everything else.
 
 mod app;
+mod aws;
 mod body;
 mod caller;
 mod clock;
@@ -16,6 +17,7 @@ mod error;
 mod ids;
 mod limiter;
 mod params;
+mod remembered;
 mod run;
 
 pub use app::App;
@@ -27,7 +29,7 @@ pub use edge::serve;
 pub use error::{Error, Place, Result};
 pub use ids::Ids;
 pub use params::{Params, Path};
-pub use run::{indexes_from_env, run, run_with_search};
+pub use run::{indexes_from_env, run, run_with_search, run_without_table};
 
 /// Milliseconds, to the microsecond: a duration in an answer.
 #[must_use]

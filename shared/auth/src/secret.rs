@@ -37,6 +37,12 @@ impl FromStr for JwtSecret {
 }
 
 impl JwtSecret {
+    /// The secret itself, for whoever has to hand it on.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
     }

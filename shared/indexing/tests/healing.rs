@@ -984,7 +984,7 @@ async fn an_index_that_is_lost_while_the_store_is_down_is_built_anew_once_it_is_
 async fn a_process_alone_sweeps_up_orphans_and_drafts_and_leaves_other_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let address = Store::address_of(folder.path()).expect("an address");
-    let store = Store::open(&address, Caches::default()).expect("a store");
+    let store = Store::open(&address, Caches::default(), None).expect("a store");
     let world = World::over(Objects::default(), store).await;
     let process = world.process();
     let mut records = world.add(&process, &["anchor", "bolt"]).await;

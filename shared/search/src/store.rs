@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -19,7 +20,9 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{
+    Certificate, ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
@@ -35,6 +38,12 @@ const REQUESTS: usize = 64;
 
 /// What is longer is written in parts, each of which may be tried again.
 const IN_PARTS: usize = 64 << 20;
+
+/// An object that no collection has.
+const NOTHING: &str = "nothing";
+
+/// How long connecting may take.
+const CONNECTING: Duration = Duration::from_secs(2);
 
 /// How many parts are written at once.
 const PARTS_AT_ONCE: usize = 8;
@@ -148,8 +157,9 @@ struct Parts {
 impl Store {
     /// The store at an address: `file:///folder`, `s3://bucket/prefix` or, for a process alone,
     /// `memory:///`. What S3 needs beyond that comes from the environment, `AWS_REGION` and
-    /// `AWS_ENDPOINT_URL_S3` among it.
-    pub fn open(address: &str, caches: Caches) -> Result<Self, StoreError> {
+    /// `AWS_ENDPOINT_URL_S3` among it; it is trusted by `roots`, certificates in PEM, or else by
+    /// the machine's.
+    pub fn open(address: &str, caches: Caches, roots: Option<&[u8]>) -> Result<Self, StoreError> {
         let wrong = |reason: &dyn ToString| StoreError::Address {
             url: address.to_owned(),
             reason: reason.to_string(),
@@ -178,6 +188,9 @@ impl Store {
                     .with_allow_http(endpoint.as_deref().is_some_and(is_plain));
                 if let Some(endpoint) = endpoint {
                     builder = builder.with_endpoint(endpoint);
+                }
+                if let Some(roots) = roots {
+                    builder = builder.with_client_options(trusting(roots)?);
                 }
                 let objects = builder.build().map_err(|error| wrong(&error))?;
                 Ok(Self::new(Arc::new(objects), prefix(&url)?, None, caches))
@@ -217,6 +230,15 @@ impl Store {
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }))
+    }
+
+    /// Connects to a store on the network by asking for an object that is not there, whatever the
+    /// answer: the first read then need not.
+    pub async fn connect(&self) {
+        if self.is_remote() {
+            let nothing = self.path(NOTHING);
+            let _ = tokio::time::timeout(CONNECTING, self.0.objects.head(&nothing)).await;
+        }
     }
 
     /// What was read past the caches.
@@ -371,6 +393,15 @@ impl Store {
 )]
 fn endpoint() -> Option<String> {
     std::env::var("AWS_ENDPOINT_URL_S3").ok()
+}
+
+/// A client that trusts these roots and no others.
+fn trusting(roots: &[u8]) -> Result<ClientOptions, object_store::Error> {
+    let roots = Certificate::from_pem_bundle(roots)?;
+    let alone = ClientOptions::new().with_no_system_certificates(true);
+    Ok(roots
+        .into_iter()
+        .fold(alone, ClientOptions::with_root_certificate))
 }
 
 /// Whether an address is without TLS, as a server on this machine has it.

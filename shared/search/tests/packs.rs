@@ -175,7 +175,7 @@ impl Shelf {
     }
 
     fn in_memory() -> Self {
-        Self::over(Store::open("memory:///", Caches::default()).expect("a store"))
+        Self::over(Store::open("memory:///", Caches::default(), None).expect("a store"))
     }
 
     /// Folds changes. The paths of outdated packs; `None` if there was nothing to do.
@@ -311,7 +311,7 @@ fn listed(store: &Store, prefix: &str) -> Vec<String> {
 
 fn folder_store(folder: &Path) -> Store {
     let address = Store::address_of(folder).expect("an absolute path");
-    Store::open(&address, Caches::default()).expect("a store")
+    Store::open(&address, Caches::default(), None).expect("a store")
 }
 
 /// Records that the index is known not to hold.
@@ -1520,7 +1520,7 @@ fn an_address_that_cannot_be_used_is_refused_with_its_reason() {
         ("file://host/x", "a file's address is like file:///folder"),
         ("/tmp/packs", "relative URL without a base"),
     ] {
-        let error = Store::open(address, Caches::default()).unwrap_err();
+        let error = Store::open(address, Caches::default(), None).unwrap_err();
         let message = format!("'{address}' is no address of a search store: {why}");
         assert_eq!(error.to_string(), message);
         let StoreError::Address { url, reason } = &error else {
@@ -1541,6 +1541,6 @@ fn a_folder_that_cannot_be_made_is_refused_with_its_reason() {
     let file = folder.path().join("a file");
     std::fs::write(&file, "in the way").unwrap();
     let address = Store::address_of(&file).unwrap();
-    let error = Store::open(&address, Caches::default()).unwrap_err();
+    let error = Store::open(&address, Caches::default(), None).unwrap_err();
     assert!(matches!(&error, StoreError::Address { url, .. } if *url == address));
 }

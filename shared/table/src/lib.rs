@@ -83,14 +83,11 @@ impl Table {
         Self::new(Client::from_conf(local_config(endpoint).build()), name)
     }
 
-    /// The table called `name` of the account that the environment's credentials belong to.
-    pub async fn from_environment(name: impl Into<String>) -> Self {
-        let config = aws_config::load_from_env().await;
-        let config = aws_sdk_dynamodb::config::Builder::from(&config)
-            .retry_config(retries())
-            .timeout_config(timeouts())
-            .build();
-        Self::new(Client::from_conf(config), name)
+    /// Connects by reading an item that is not there, whatever the answer: the first request then
+    /// need not.
+    pub async fn connect(&self) {
+        let nothing = item::Key::new("TENANT##SUMMARY", tenant::SK);
+        let _ = tokio::time::timeout(CONNECTING, self.get(&nothing)).await;
     }
 
     /// Creates the table if there is none; for engines on this machine. In AWS the template does.
@@ -132,16 +129,28 @@ impl Table {
     }
 }
 
+/// How long connecting may take.
+const CONNECTING: Duration = Duration::from_secs(2);
+
+/// A client's settings with how often a call is tried and how long it may take.
+#[must_use]
+pub fn with_retries(
+    config: aws_sdk_dynamodb::config::Builder,
+) -> aws_sdk_dynamodb::config::Builder {
+    config
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(timeouts())
+}
+
 /// A client's settings for a DynamoDB engine on this machine.
 #[must_use]
 pub fn local_config(endpoint: &str) -> aws_sdk_dynamodb::config::Builder {
-    Config::builder()
+    with_retries(Config::builder())
         .behavior_version_latest()
         .region(Region::from_static("eu-central-1"))
         .endpoint_url(endpoint)
         .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-        .retry_config(retries())
-        .timeout_config(timeouts())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
 }
 
 /// A call that hangs is given up, tried again, and in the end answered for.
@@ -150,8 +159,4 @@ fn timeouts() -> TimeoutConfig {
         .operation_attempt_timeout(Duration::from_secs(10))
         .operation_timeout(Duration::from_secs(25))
         .build()
-}
-
-fn retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(ATTEMPTS)
 }

@@ -155,6 +155,9 @@ impl Batch {
     }
 }
 
+/// The markers of a tenant, by collection.
+pub type AllMarkers = HashMap<CollectionName, HashMap<Generation, Markers>>;
+
 impl Markers {
     /// Whether the index has taken in everything.
     #[must_use]
@@ -321,19 +324,12 @@ impl Table {
     }
 
     /// The markers of all collections of a tenant.
-    pub async fn all_markers(
-        &self,
-        tenant: &TenantId,
-    ) -> Result<HashMap<CollectionName, HashMap<Generation, Markers>>> {
+    pub async fn all_markers(&self, tenant: &TenantId) -> Result<AllMarkers> {
         self.read_markers(tenant, "").await
     }
 
-    async fn read_markers(
-        &self,
-        tenant: &TenantId,
-        prefix: &str,
-    ) -> Result<HashMap<CollectionName, HashMap<Generation, Markers>>> {
-        let mut all: HashMap<CollectionName, HashMap<Generation, Markers>> = HashMap::new();
+    async fn read_markers(&self, tenant: &TenantId, prefix: &str) -> Result<AllMarkers> {
+        let mut all = AllMarkers::new();
         self.query(&pk(tenant), prefix, None, |item| {
             let key = Key::of(&item);
             let Some((name, of, tail)) = parse(&key.sk) else {

@@ -23,6 +23,15 @@ pub(crate) fn period_prefix(period: Period) -> String {
     format!("{PREFIX}{period}#")
 }
 
+/// The shard of all searches under a cap.
+const CAPPED: u8 = 0;
+
+/// The counters of a month but for that of searches under a cap.
+pub(crate) fn uncapped_keys(tenant: &TenantId, period: Period) -> impl Iterator<Item = Key> {
+    let shards = (0..SHARDS).filter(|shard| *shard != CAPPED);
+    shards.map(move |shard| key(tenant, period, shard))
+}
+
 fn key(tenant: &TenantId, period: Period, shard: u8) -> Key {
     Key::new(
         summary_pk(tenant),
@@ -63,16 +72,27 @@ impl Table {
         period: Period,
         cap: u64,
     ) -> Result<Option<Counted>> {
-        let own = key(tenant, period, 0);
-        let mut elsewhere = 0;
+        let own = key(tenant, period, CAPPED);
+        let mut uncapped = 0;
         self.query(&own.pk, &period_prefix(period), None, |item| {
             if Key::of(&item) != own {
-                elsewhere += count(item)?;
+                uncapped += count(item)?;
             }
             Ok(())
         })
         .await?;
-        let left = cap.saturating_sub(elsewhere);
+        self.count_search_below(tenant, period, cap.saturating_sub(uncapped))
+            .await
+    }
+
+    /// The same where it is known how many of a month's searches were not made under a cap, from
+    /// [`crate::summary::View::uncapped`]: `left` is the cap without them.
+    pub async fn count_search_below(
+        &self,
+        tenant: &TenantId,
+        period: Period,
+        left: u64,
+    ) -> Result<Option<Counted>> {
         if left == 0 {
             return Ok(None);
         }
@@ -80,10 +100,12 @@ impl Table {
             .when("attribute_not_exists(n) OR n < :left")
             .value(":one", item::number(1))
             .value(":left", item::number(left));
+        let own = key(tenant, period, CAPPED);
         let counted = self
             .transact(vec![self.update_write(&own, &change)?])
             .await?;
-        Ok((counted == Outcome::Done).then_some(Counted { period, shard: 0 }))
+        let shard = CAPPED;
+        Ok((counted == Outcome::Done).then_some(Counted { period, shard }))
     }
 
     /// Gives back a search that was not answered.

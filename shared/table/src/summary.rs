@@ -1,5 +1,5 @@
 //! Everything small that is known of a tenant, in one query; and the part of it that a page of
-//! one collection needs, in one batch of four keys.
+//! one collection needs, in one batch of its keys.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +17,7 @@ use crate::tenant::{Tenant, summary_pk};
 use crate::{Error, Result, Table, cap, collection, item, quickstart, search, tenant};
 
 /// What is known of a tenant.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The tenant itself.
     pub tenant: Option<Tenant>,
@@ -74,6 +74,9 @@ pub struct View {
     pub collection: Option<Collection>,
     /// What the index of the generation that is served has not taken in yet.
     pub markers: Markers,
+    /// The searches of a month that are counted apart from those under a cap; `None` if they were
+    /// not asked for.
+    pub uncapped: Option<(Period, u64)>,
 }
 
 impl View {
@@ -141,6 +144,26 @@ impl Table {
     /// The part of it for a page of one collection. The markers are read first: what is folded in
     /// between is in the index that the collection points to.
     pub async fn view(&self, tenant: &TenantId, name: &CollectionName) -> Result<View> {
+        self.read_view(tenant, name, None).await
+    }
+
+    /// The same, and a month's searches that [`Table::count_search`] has counted, for a search under
+    /// a cap.
+    pub async fn view_with_searches(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+        period: Period,
+    ) -> Result<View> {
+        self.read_view(tenant, name, Some(period)).await
+    }
+
+    async fn read_view(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+        period: Option<Period>,
+    ) -> Result<View> {
         let mut markers = self.markers(tenant, name).await?;
         let keys = [
             tenant::key(tenant),
@@ -148,14 +171,24 @@ impl Table {
             cap::key(tenant),
             collection::key(tenant, name),
         ];
+        let searches = period.map(|period| search::uncapped_keys(tenant, period));
+        let mut wanted = keys.to_vec();
+        wanted.extend(searches.into_iter().flatten());
         let mut items: BTreeMap<String, item::Item> = self
-            .batch_get(&keys, None)
+            .batch_get(&wanted, None)
             .await?
             .into_iter()
             .map(|item| (Key::of(&item).sk, item))
             .collect();
         let mut take = |key: &Key| items.remove(&key.sk);
         let [tenant, checklist, caps, collection] = keys.each_ref().map(&mut take);
+        let uncapped = match period {
+            Some(period) => {
+                let counts = items.into_values().map(search::count);
+                Some((period, counts.sum::<Result<u64>>()?))
+            }
+            None => None,
+        };
         let collection = collection
             .map(collection::read)
             .transpose()?
@@ -172,6 +205,7 @@ impl Table {
                 .and_then(|served| markers.remove(&served))
                 .unwrap_or_default(),
             collection,
+            uncapped,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::Calls;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::interceptors::{
@@ -59,8 +60,16 @@ impl Faults {
     /// A table whose client meets these faults.
     #[must_use]
     pub fn table(&self, endpoint: &str, name: &str) -> Table {
-        let config = local_config(endpoint).interceptor(self.clone()).build();
-        Table::new(Client::from_conf(config), name)
+        self.recorded_table(endpoint, name, &Calls::default())
+    }
+
+    /// The same, whose calls are recorded.
+    #[must_use]
+    pub fn recorded_table(&self, endpoint: &str, name: &str, calls: &Calls) -> Table {
+        let config = local_config(endpoint)
+            .interceptor(self.clone())
+            .http_client(calls.client());
+        Table::new(Client::from_conf(config.build()), name)
     }
 
     fn take(&self, operation: &str) -> Option<Fault> {

@@ -7,6 +7,7 @@
 )]
 
 mod answer;
+mod calls;
 mod faults;
 mod form;
 mod objects;
@@ -34,6 +35,7 @@ pub use answer::{
     Answer, assert_faults, assert_indistinguishable, assert_refusal, assert_unauthorized,
     assert_unavailable,
 };
+pub use calls::{Access, Call, Calls};
 pub use faults::{Fault, Faults};
 pub use form::Form;
 pub use objects::Objects;
@@ -52,6 +54,8 @@ pub struct TestApp {
     pub app: App,
     /// What the SDK will be answered instead of the engine.
     pub faults: Faults,
+    /// What is asked of the table, once it is recorded.
+    pub calls: Calls,
     /// The engine's address.
     pub endpoint: String,
     /// Where the packs of search indexes are.
@@ -97,7 +101,7 @@ pub async fn faulty_engine() -> (String, Table, Faults) {
 /// A search store that keeps its packs in memory.
 #[must_use]
 pub fn store() -> Store {
-    Store::open("memory:///", Caches::default()).expect("a store in memory")
+    Store::open("memory:///", Caches::default(), None).expect("a store in memory")
 }
 
 impl TestApp {
@@ -119,8 +123,8 @@ impl TestApp {
         settings: &[(&str, &str)],
         alone_since: Option<Moment>,
     ) -> Self {
-        let faults = Faults::default();
-        let table = faults.table(endpoint, TABLE);
+        let (faults, calls) = (Faults::default(), Calls::default());
+        let table = faults.recorded_table(endpoint, TABLE, &calls);
         table.create().await.expect("a table");
         let config = Config::read(|name| {
             let secret = ("JWT_SECRET", SECRET);
@@ -138,6 +142,7 @@ impl TestApp {
             store: store.clone(),
             app,
             faults,
+            calls,
         }
     }
 

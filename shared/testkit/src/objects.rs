@@ -1,12 +1,14 @@
-//! An object store in memory that a test can put out of order.
+//! An object store in memory that a test can look at and put out of order.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{
@@ -28,6 +30,8 @@ pub struct Objects {
     /// Whoever holds it lets writes wait.
     gate: Arc<RwLock<()>>,
     waiting: Arc<Notify>,
+    /// What was done to them.
+    done: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 impl Objects {
@@ -35,6 +39,15 @@ impl Objects {
     #[must_use]
     pub fn store(&self) -> Store {
         Store::over(Arc::new(self.clone()), Caches::default())
+    }
+
+    /// The same objects, where what is done to them is noted apart.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            done: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// Whether writes fail from now on.
@@ -51,6 +64,25 @@ impl Objects {
     pub async fn stopped(&self) {
         let waiting = tokio::time::timeout(PATIENCE, self.waiting.notified()).await;
         waiting.expect("a write that waits");
+    }
+
+    /// What stores did to them since the last time of asking, by the names of S3's actions.
+    #[must_use]
+    pub fn done(&self) -> BTreeSet<&'static str> {
+        std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Loses all of them.
+    pub async fn lose(&self) {
+        let objects = self.memory.list(None).map_ok(|object| object.location);
+        let lost = self.memory.delete_stream(objects.boxed());
+        let lost: Vec<_> = lost.try_collect().await.expect("no object left");
+        assert!(!lost.is_empty(), "there was none");
+    }
+
+    fn note(&self, action: &'static str) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.insert(action);
     }
 
     /// The bytes of an object.
@@ -82,6 +114,7 @@ impl ObjectStore for Objects {
         payload: PutPayload,
         options: PutOptions,
     ) -> object_store::Result<PutResult> {
+        self.note("s3:PutObject");
         if self.down.load(Ordering::SeqCst) {
             return Err(object_store::Error::Generic {
                 store: "Objects",
@@ -102,6 +135,7 @@ impl ObjectStore for Objects {
         path: &ObjectPath,
         options: PutMultipartOptions,
     ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.note("s3:PutObject");
         self.memory.put_multipart_opts(path, options).await
     }
 
@@ -110,6 +144,7 @@ impl ObjectStore for Objects {
         path: &ObjectPath,
         options: GetOptions,
     ) -> object_store::Result<GetResult> {
+        self.note("s3:GetObject");
         self.memory.get_opts(path, options).await
     }
 
@@ -117,6 +152,7 @@ impl ObjectStore for Objects {
         &self,
         paths: BoxStream<'static, object_store::Result<ObjectPath>>,
     ) -> BoxStream<'static, object_store::Result<ObjectPath>> {
+        self.note("s3:DeleteObject");
         self.memory.delete_stream(paths)
     }
 
@@ -124,6 +160,7 @@ impl ObjectStore for Objects {
         &self,
         prefix: Option<&ObjectPath>,
     ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.note("s3:ListBucket");
         self.memory.list(prefix)
     }
 

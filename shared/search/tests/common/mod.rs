@@ -34,7 +34,7 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
 
 /// An index that holds nothing.
 pub(crate) fn empty() -> Index {
-    let store = Store::open("memory:///", Caches::default()).expect("a store");
+    let store = Store::open("memory:///", Caches::default(), None).expect("a store");
     let pointer = Pointer::empty(FORMAT, 1, 0);
     wait(Index::open(&store, "t", &pointer, None)).expect("an index")
 }
