@@ -2,7 +2,6 @@
 //! limiter on.
 
 use axum::http::{Method, StatusCode};
-use futures_util::{StreamExt, stream};
 use model::plan::Plan;
 use serde_json::json;
 use testkit::{Call, Client, TestApp};
@@ -58,13 +57,8 @@ fn writes_window(call: &Call) -> bool {
 async fn fill(client: &Client<'_>, collections: usize) {
     let rows: Vec<String> = (0..40).map(|row| format!("Bolt {row},B-{row}")).collect();
     let csv = format!("name,sku\n{}\n", rows.join("\n"));
-    let mut uploads = stream::iter(0..collections)
-        .map(|number| {
-            let (client, csv) = (client.clone(), &csv);
-            async move { client.upload_csv(&format!("parts-{number:03}"), csv).await }
-        })
-        .buffer_unordered(4);
-    while let Some(answer) = uploads.next().await {
+    for number in 0..collections {
+        let answer = client.upload_csv(&format!("parts-{number:03}"), &csv).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
     }
 }

@@ -6,7 +6,7 @@
 //! of its start.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Config, Credentials, Region};
+use aws_sdk_dynamodb::config::{Config, Credentials, Region, SharedHttpClient};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -66,15 +66,26 @@ impl Aws {
         })
     }
 
-    /// The table.
-    pub(crate) fn table(&self) -> Result<Table, BadConfig> {
+    /// A client that trusts the roots and nobody else.
+    fn https(&self) -> Result<SharedHttpClient, BadConfig> {
         let trust = TrustStore::empty().with_pem_certificate(self.roots.clone());
         let tls = TlsContext::builder().with_trust_store(trust).build();
         let tls = tls.map_err(|error| bad("AWS_CA_BUNDLE", format!("cannot be used: {error}")))?;
-        let client = Builder::new()
+        Ok(Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .tls_context(tls)
-            .build_https();
+            .build_https())
+    }
+
+    /// The table.
+    pub(crate) fn table(&self) -> Result<Table, BadConfig> {
+        // An engine on this machine is reached without TLS, and needs no roots.
+        let is_plain = |endpoint: &String| endpoint.starts_with("http://");
+        let client = if self.endpoint.as_ref().is_some_and(is_plain) {
+            Builder::new().build_http()
+        } else {
+            self.https()?
+        };
         let mut config = table::with_retries(Config::builder())
             .behavior_version_latest()
             .region(Region::new(self.region.clone()))

@@ -24,7 +24,7 @@ const TENANT: &str = "t_event";
 const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
 /// How many keys the tenant has.
-const KEYS: u8 = 10;
+const KEYS: u8 = 1;
 
 /// A running engine.
 pub(crate) struct Engine {
