@@ -6,6 +6,7 @@
 # said.
 # Usage: infra/sam-test.sh [FAMILY/EVENT]...   only these; what an event finds is what those before it left
 set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive
 cd "$(dirname "$0")/.."
 tools=(aws-sam-cli==1.170.0 cargo-lambda==1.9.2 ziglang==0.17.1)
 venv=target/sam-venv
@@ -104,7 +105,7 @@ fi
 if ! docker_answers; then
     command -v dockerd >/dev/null || skip "no Docker answers, and there is no dockerd to start"
     export DOCKER_HOST=unix://$work/socket
-    # In a session of its own: Ctrl-C must not end it before what it runs.
+    # Apart from this terminal: Ctrl-C must not end it before what it runs.
     setsid dockerd --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" \
         -H "$DOCKER_HOST" >"$work/engine" 2>&1 &
     engine=$!
@@ -119,7 +120,7 @@ fi
 # The image. SAM adds its emulator of the Lambda runtime to whatever has this name, so where no
 # registry can be reached a bare Debian is put there.
 image=public.ecr.aws/lambda/provided:al2023-$arch
-if ! docker image inspect "$image" >/dev/null 2>&1 && ! docker pull -q "$image" >"$work/log" 2>&1; then
+if ! docker image inspect "$image" >/dev/null 2>&1 && ! timeout 120 docker pull -q "$image" >"$work/log" 2>&1; then
     rootfs=target/sam-rootfs-$arch.tgz
     if [ ! -f "$rootfs" ]; then
         echo "sam-test: making a base image"

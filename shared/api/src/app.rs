@@ -220,7 +220,7 @@ impl App {
                 return Ok((summary, markers));
             }
             let after = self.summary(tenant).await?;
-            if after == summary {
+            if after.collections == summary.collections {
                 return Ok((summary, markers));
             }
             summary = after;

@@ -183,14 +183,14 @@ impl Store {
             }
             "s3" => {
                 let endpoint = endpoint();
-                let mut builder = AmazonS3Builder::from_env()
-                    .with_url(address)
-                    .with_allow_http(endpoint.as_deref().is_some_and(is_plain));
-                if let Some(endpoint) = endpoint {
-                    builder = builder.with_endpoint(endpoint);
-                }
+                let mut builder = AmazonS3Builder::from_env().with_url(address);
+                // Before what they would replace.
                 if let Some(roots) = roots {
                     builder = builder.with_client_options(trusting(roots)?);
+                }
+                builder = builder.with_allow_http(endpoint.as_deref().is_some_and(is_plain));
+                if let Some(endpoint) = endpoint {
+                    builder = builder.with_endpoint(endpoint);
                 }
                 let objects = builder.build().map_err(|error| wrong(&error))?;
                 Ok(Self::new(Arc::new(objects), prefix(&url)?, None, caches))

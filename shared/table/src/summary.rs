@@ -17,7 +17,7 @@ use crate::tenant::{Tenant, summary_pk};
 use crate::{Error, Result, Table, cap, collection, item, quickstart, search, tenant};
 
 /// What is known of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Summary {
     /// The tenant itself.
     pub tenant: Option<Tenant>,
