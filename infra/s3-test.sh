@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests of search packs on S3 against moto, a server on this machine that plays S3. It is
-# installed by pip below target/; where that cannot be, nothing is tested and the reason is said.
+# Runs the tests of search packs and uploaded files on S3 against moto, a server on this machine that
+# plays S3. It is installed by pip below target/; where that cannot be, nothing is tested and the reason
+# is said.
 # Usage: infra/s3-test.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,5 +42,5 @@ done
 [ -n "$up" ] || fail "moto does not answer"
 
 S3_TEST_ENDPOINT="http://127.0.0.1:$port" cargo test --locked --quiet -p portal-local --test s3 ||
-    fail "a search on S3 failed; what moto was asked:"
-echo "s3-test: packs on S3 work"
+    fail "a test on S3 failed; what moto was asked:"
+echo "s3-test: packs and files on S3 work"

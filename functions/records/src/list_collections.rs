@@ -47,7 +47,7 @@ pub(crate) async fn list_collections(
             pending: counts.pending,
             processing: counts.processing,
             failed: counts.failed,
-            has_pending_replace: collection.staging.is_some(),
+            has_pending_replace: collection.replace.is_some(),
         });
     Ok(Json(Answer {
         collections: rows.collect(),

@@ -63,9 +63,11 @@ pub(crate) async fn list_records(
     let found = app
         .indexes()?
         .search(tenant, &collection, markers, &request);
-    let Found { page, statuses, .. } = found.await?;
+    let Found {
+        page, of, statuses, ..
+    } = found.await?;
     let ids: Vec<RecordId> = page.hits.iter().map(|hit| hit.id).collect();
-    let place = Place::new(&caller.tenant, collection.number, collection.generation);
+    let place = Place::new(&caller.tenant, of.number, of.generation);
     let mut records = app.table.records(&place, &name, &ids).await?;
     Ok(Json(Answer {
         items: ids

@@ -154,11 +154,11 @@ impl Search {
         let indexes = app.indexes()?;
         let markers = &self.view.markers;
         let found = indexes.search(tenant, collection, markers, &self.request);
-        let Found { page, warm, .. } = found.await?;
+        let Found { page, of, warm, .. } = found.await?;
 
         let hydrating = Instant::now();
         let ids: Vec<_> = page.hits.iter().map(|hit| hit.id).collect();
-        let place = Place::new(tenant, collection.number, collection.generation);
+        let place = Place::new(tenant, of.number, of.generation);
         let mut records = app.table.records(&place, &collection.name, &ids).await?;
         let results = page
             .hits

@@ -24,7 +24,7 @@ const MAX_BOUNDARY: usize = 70;
 const OVERHEAD: u64 = 1024 * 1024;
 
 /// The longest text of the form, in characters.
-const MAX_TEXT: usize = 200;
+pub(crate) const MAX_TEXT: usize = 200;
 
 /// An upload as the client sent it.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Form {
     pub(crate) file: File,
     /// The CSV column that holds the name.
     pub(crate) name_column: Option<String>,
+    /// The XML element that is a record.
+    pub(crate) record_tag: Option<String>,
     /// What the client calls the source.
     pub(crate) source_name: Option<String>,
 }
@@ -63,7 +65,8 @@ impl Form {
         let constraints = Constraints::new().size_limit(whole);
         let mut multipart = Multipart::with_constraints(stream, boundary, constraints);
         let malformed = |error| malformed(error, limit);
-        let (mut file, mut name_column, mut source_name) = (None, None, None);
+        let (mut file, mut name_column) = (None, None);
+        let (mut record_tag, mut source_name) = (None, None);
         for count in 0.. {
             let Some(part) = multipart.next_field().await.map_err(malformed)? else {
                 break;
@@ -83,6 +86,11 @@ impl Form {
                         read_text(part, "name_column", limit).await?,
                     )?;
                 }
+                Some("record_tag") => {
+                    let text = read_text(part, "record_tag", limit).await?;
+                    let tag = tag(&text).map_err(|fault| field_fault("record_tag", fault))?;
+                    once(&mut record_tag, "record_tag", tag)?;
+                }
                 Some("source_name") => {
                     once(
                         &mut source_name,
@@ -100,6 +108,7 @@ impl Form {
         Ok(Self {
             file,
             name_column,
+            record_tag,
             source_name,
         })
     }
@@ -124,7 +133,8 @@ pub(crate) fn field_fault(name: &str, fault: Fault) -> Error {
 
 fn too_large(limit: u64) -> Error {
     Error::TooLarge(format!(
-        "The file is larger than the {} MB that this request may carry",
+        "The file is larger than the {} MB that this request may carry; announce a larger one by \
+         POST /portal/uploads",
         limit / (1024 * 1024)
     ))
 }
@@ -247,6 +257,17 @@ async fn read_text(mut part: Field<'_>, name: &str, limit: u64) -> Result<String
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();
     length(&text, 1, MAX_TEXT).map_err(|fault| field_fault(name, fault))?;
     Ok(text)
+}
+
+/// The name of an XML element.
+pub(crate) fn tag(text: &str) -> std::result::Result<String, Fault> {
+    let text = text.trim();
+    length(text, 1, MAX_TEXT)?;
+    if text.contains(|c: char| c.is_whitespace() || "<>&/\"'=".contains(c)) {
+        let message = "Input should be the name of an XML element";
+        return Err(Fault::new("value_error", message));
+    }
+    Ok(text.to_owned())
 }
 
 async fn skip(mut part: Field<'_>, limit: u64) -> Result<()> {

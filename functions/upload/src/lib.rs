@@ -1,24 +1,61 @@
-//! Upload: a file in, records out.
+//! Upload: a file in, records out; schemas that its rows are checked against; and a collection's
+//! replacement by a file.
 //!
-//! As data flows: `form` takes the file out of the request, `text` makes it text, `rows`
-//! finds the rows in it, `ingest` writes them, `answer` tells what became of them.
+//! `form` takes the file out of a request; what becomes of it is the ingestion's. A file that is too
+//! large for a request is announced (`create_upload`), sent by an address of its own, and processed
+//! in the background.
 
 mod answer;
-mod csv_rows;
+mod cancel_replace;
+mod create_upload;
+mod delete_schema;
 mod form;
-mod ingest;
-mod json_rows;
-mod rows;
-mod text;
+mod get_schema;
+mod get_upload;
+mod job;
+mod list_errors;
+mod list_schemas;
+mod list_uploads;
+mod put_schema;
+mod replace_collection;
+mod replace_status;
+mod standing;
+mod swap;
 mod upload_file;
-mod window;
 
-use axum::routing::post;
+use axum::routing::{get, post};
 
 /// This family's routes.
 pub fn router() -> api::Router {
-    api::Router::new().route(
-        "/portal/upload/{collection}/{record_type}/upload",
-        post(upload_file::upload_file),
-    )
+    api::Router::new()
+        .route(
+            "/portal/upload/{collection}/{record_type}/upload",
+            post(upload_file::upload_file),
+        )
+        .route(
+            "/portal/uploads",
+            post(create_upload::create_upload).get(list_uploads::list_uploads),
+        )
+        .route("/portal/uploads/{id}", get(get_upload::get_upload))
+        .route("/portal/uploads/{id}/errors", get(list_errors::list_errors))
+        .route("/portal/schemas", get(list_schemas::list_schemas))
+        .route(
+            "/portal/schemas/{collection}/{record_type}",
+            get(get_schema::get_schema)
+                .put(put_schema::put_schema)
+                .delete(delete_schema::delete_schema),
+        )
+        .route(
+            "/portal/collections/{name}/replace",
+            post(replace_collection::replace_collection),
+        )
+        .route(
+            "/portal/collections/{name}/replace-status",
+            get(replace_status::replace_status),
+        )
+        .route("/portal/collections/{name}/swap", post(swap::swap))
+        .route(
+            "/portal/collections/{name}/cancel-replace",
+            post(cancel_replace::cancel_replace),
+        )
 }

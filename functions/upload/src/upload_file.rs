@@ -3,80 +3,121 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use api::{App, Editor, Error, Path, Place, Result};
+use api::{App, Editor, Error, Params, Path, Place, Result};
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use model::id::{CollectionName, RecordType};
-use sha2::{Digest, Sha256};
+use ingestion::{Outcome, Upload};
+use model::id::{CollectionName, RecordType, TenantId, UploadId};
+use model::plan::Plan;
+use model::upload::{Checkpoint, Job, Status, Summary, Way};
 use tracing::Instrument;
 
-use crate::answer::{Answer, Metadata};
-use crate::form::Form;
-use crate::ingest::Ingest;
-use crate::rows::Rows;
-use crate::text::decode;
-use crate::window::Target;
+use crate::answer::{Answer, Answered};
+use crate::form::{Form, tag};
 
 pub(crate) async fn upload_file(
     State(app): State<App>,
     Editor(caller): Editor,
     Path((collection, record_type)): Path<(String, String)>,
+    params: Params,
     request: Request,
-) -> Result<(StatusCode, Json<Answer>)> {
+) -> Result<Answered> {
     let started = Instant::now();
     let (collection, record_type) = names(&collection, &record_type)?;
-    let plan = app.table.plan(&caller.tenant).await?;
-    let form = Form::read(request, plan.limits().largest_upload).await?;
-
-    let Form {
-        file,
-        name_column,
-        source_name,
-    } = form;
-    // Hashing, decoding and looking through a file of 50 MB is no work for a runtime thread.
-    let prepared = tokio::task::spawn_blocking(move || {
-        let file_hash = format!("sha256:{}", hex::encode(Sha256::digest(&file.bytes)));
-        let text = decode(file.bytes)?;
-        let rows = Rows::find(text.text, &file.name, name_column.as_deref())?;
-        Ok::<_, Error>((file_hash, text.encoding, rows))
-    });
-    let (file_hash, encoding, rows) = prepared.await??;
-    let delimiter = rows.delimiter();
-    let upload_id = app.ids.upload(app.clock.now());
-    let ingest = Ingest {
-        target: Target {
-            tenant: caller.tenant,
-            collection,
-            record_type,
-        },
-        upload: upload_id,
-        source_name,
-        rows: Arc::new(rows),
+    let (plan, form) = read(&app, &caller.tenant, params, request).await?;
+    let incoming = Incoming {
+        tenant: caller.tenant,
         plan,
+        upload: app.ids.upload(app.clock.now()),
+        collection,
+        record_type,
+        staging: None,
     };
-    // A task of its own: a client that hangs up does not stop it half way.
-    let outcome = tokio::spawn(async move { ingest.run(&app).await }.in_current_span()).await??;
-    Ok((
-        StatusCode::CREATED,
-        Json(Answer {
-            upload_id,
-            status: outcome.summary.status(),
-            summary: outcome.summary,
-            errors: outcome.errors.into_listed(),
-            metadata: Metadata {
-                processing_time_ms: api::millis(started.elapsed()),
-                file_hash,
-                reconciliation_passed: outcome.settled && outcome.summary.adds_up(),
-                pipeline_backpressure: outcome.slowed,
-                encoding,
-                delimiter,
-            },
-        }),
-    ))
+    let outcome = incoming.run(&app, form).await?;
+    let answer = Answer::of(outcome, started.elapsed());
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
-fn names(collection: &str, record_type: &str) -> Result<(CollectionName, RecordType)> {
+/// The caller's plan, and the form that the request brings.
+pub(crate) async fn read(
+    app: &App,
+    tenant: &TenantId,
+    mut params: Params,
+    request: Request,
+) -> Result<(Plan, Form)> {
+    let Some(record_tag) = params.optional("record_tag", tag) else {
+        return Err(params.faults());
+    };
+    let plan = app.table.plan(tenant).await?;
+    let mut form = Form::read(request, plan.limits().largest_upload).await?;
+    form.record_tag = form.record_tag.or(record_tag);
+    Ok((plan, form))
+}
+
+/// A file that came with a request, and where it goes.
+pub(crate) struct Incoming {
+    pub(crate) tenant: TenantId,
+    pub(crate) plan: Plan,
+    pub(crate) upload: UploadId,
+    pub(crate) collection: CollectionName,
+    pub(crate) record_type: RecordType,
+    /// The generation that it fills, if it replaces a collection.
+    pub(crate) staging: Option<u32>,
+}
+
+impl Incoming {
+    /// Writes the file.
+    pub(crate) async fn run(self, app: &App, form: Form) -> Result<Outcome> {
+        let now = app.clock.now();
+        let way = match self.staging {
+            Some(_) => Way::Replace,
+            None => Way::Request,
+        };
+        let bytes = Bytes::from(form.file.bytes);
+        let upload = Upload {
+            job: Job {
+                id: self.upload,
+                collection: self.collection,
+                record_type: self.record_type,
+                way,
+                status: Status::Processing,
+                file_name: form.file.name,
+                size_bytes: bytes.len() as u64,
+                name_column: form.name_column,
+                record_tag: form.record_tag,
+                source_name: form.source_name,
+                file_hash: None,
+                format: None,
+                encoding: None,
+                delimiter: None,
+                whole: false,
+                created_at: now,
+                started_at: None,
+                finished_at: None,
+                until: now,
+                summary: Summary::default(),
+                errors: 0,
+                rows: None,
+                bytes: 0,
+                slowed: false,
+                detail: None,
+                checkpoint: Checkpoint::default(),
+                steps: 1,
+            },
+            tenant: self.tenant,
+            plan: self.plan,
+            source: Arc::new(bytes),
+            staging: self.staging,
+        };
+        // A task of its own: a client that hangs up does not stop it half way.
+        let app = app.clone();
+        tokio::spawn(async move { upload.run(&app).await }.in_current_span()).await?
+    }
+}
+
+pub(crate) fn names(collection: &str, record_type: &str) -> Result<(CollectionName, RecordType)> {
     let mut faults = Vec::new();
     let collection = collection
         .parse()

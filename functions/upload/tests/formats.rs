@@ -523,24 +523,46 @@ async fn what_is_no_text_is_refused_whatever_it_is_called() {
 }
 
 #[tokio::test]
-async fn xml_is_refused_whatever_it_is_called() {
+async fn xml_is_told_by_its_content_whatever_it_is_called() {
+    let app = TestApp::new(upload::router()).await;
+    let client = app.tenant(Plan::Pro).await;
+    let file = "\u{feff}\n<parts><part sku=\"7\"><name>Bolt</name></part><part/></parts>";
+    for name in ["a.xml", "a.csv", "a.json", ""] {
+        let form = Form::new().file(name, file).text("record_tag", "part");
+        let answer = client.upload(PATH, form).await;
+        let fresh = u64::from(name == "a.xml");
+        assert_eq!(taken(&answer), [2, fresh, 1, 1 - fresh], "{name}");
+    }
+    let path = format!("{PATH}?record_tag=part");
+    let answer = client.upload(&path, Form::new().file("a.xml", file)).await;
+    assert_eq!(taken(&answer), [2, 0, 1, 1]);
+    let records = recounted(&app, &client.tenant).await;
+    assert_eq!(Value::Object(records[0].data.clone()), json!({"sku": 7}));
+}
+
+#[tokio::test]
+async fn xml_without_a_record_tag_says_so() {
     let app = TestApp::new(upload::router()).await;
     let client = app.tenant(Plan::Free).await;
-    for content in [
-        "<parts><part><name>Bolt</name></part></parts>",
-        "<?xml version=\"1.0\"?><BMECAT/>",
-        "<!DOCTYPE lolz [<!ENTITY lol \"lol\">]><lolz>&lol;</lolz>",
-        "\u{feff}\n <parts/>",
+    let file = "<parts><part><name>Bolt</name></part></parts>";
+
+    let answer = post_file(&client, "a.xml", file).await;
+
+    assert_faults(&answer, &[(&["body", "record_tag"], "missing")]);
+    assert_untouched(&app, &client.tenant).await;
+}
+
+#[tokio::test]
+async fn xml_that_would_read_more_than_itself_is_refused() {
+    let app = TestApp::new(upload::router()).await;
+    let client = app.tenant(Plan::Free).await;
+    for file in [
+        "<!DOCTYPE lolz [<!ENTITY lol \"lol\">]><lolz><part>&lol;</part></lolz>",
+        "<!DOCTYPE parts SYSTEM \"http://127.0.0.1:9/parts.dtd\"><parts><part/></parts>",
     ] {
-        for name in ["a.xml", "a.csv", "a.json", ""] {
-            let answer = post_file(&client, name, content).await;
-            assert_eq!(
-                answer.status,
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "{name} {content}"
-            );
-            assert!(answer.detail().is_string(), "{}", answer.text);
-        }
+        let form = Form::new().file("a.xml", file).text("record_tag", "part");
+        let answer = client.upload(PATH, form).await;
+        assert_faults(&answer, &[(&["body", "file"], "xml_doctype")]);
     }
     assert_untouched(&app, &client.tenant).await;
 }

@@ -545,7 +545,7 @@ async fn a_row_beyond_a_limit_is_rejected_alone_and_says_which() {
             (2, json!("source_id"), "string_too_long".to_owned()),
             (3, Value::Null, "too_large".to_owned()),
             (4, Value::Null, "too_deep".to_owned()),
-            (5, Value::Null, "json_invalid".to_owned()),
+            (5, Value::Null, "too_deep".to_owned()),
         ]
     );
     assert_eq!(recounted(&app, &client.tenant).await.len(), 1);

@@ -1,5 +1,5 @@
-//! Measures the search and the whole service, and PostgreSQL beside them; and the functions as Lambda
-//! runs them.
+//! Measures the search, uploads and the whole service, and PostgreSQL beside them; and the functions as
+//! Lambda runs them.
 
 pub mod catalogue;
 pub mod classes;
@@ -7,6 +7,7 @@ pub mod engine;
 pub mod guard;
 pub mod http;
 pub mod lambda;
+pub mod parsing;
 pub mod portal;
 pub mod postgres;
 mod products;
@@ -15,5 +16,6 @@ mod records;
 pub mod slow;
 pub mod stats;
 pub mod table;
+pub mod upload;
 pub mod vocabulary;
 pub mod writes;

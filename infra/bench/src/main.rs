@@ -12,10 +12,10 @@ use bench::portal::Memory;
 use bench::postgres::Postgres;
 use bench::stats::{Durations, mean, megabytes, millis, rate, ratio, thousands};
 use bench::table::Table;
-use bench::writes;
+use bench::{upload, writes};
 use clap::{Args, Parser, Subcommand};
 
-/// Measures the search, the service and its functions.
+/// Measures the search, uploads, the service and its functions.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -51,6 +51,8 @@ enum Command {
         #[arg(long, default_value_t = 200)]
         requests: usize,
     },
+    /// Uploads: how fast they are, what they need, and what they cost
+    Upload(upload::Options),
     /// Functions as Lambda runs them
     Cold {
         /// A built function; one is called stock, and the others are measured beside it
@@ -97,6 +99,7 @@ fn main() -> Result<()> {
             binary,
             requests,
         } => over_http(size, binary, requests),
+        Command::Upload(options) => upload::run(&options),
         Command::Cold {
             functions,
             sizes,

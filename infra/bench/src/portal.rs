@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use ureq::Agent;
 use ureq::http::StatusCode;
 
@@ -21,8 +21,9 @@ pub const COLLECTION: &str = "catalog";
 
 const TENANT: &str = "t_bench";
 
-/// What stands before the address among the first lines.
+/// What stands before the addresses of the API and of the database among the first lines.
 const ADDRESS: &str = "Portal API  ";
+const DATABASE: &str = "DynamoDB    ";
 
 /// How long a start may take, and an end: the service gives running requests a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -42,11 +43,17 @@ const UNSET: [&str; 7] = [
 pub struct Portal {
     binary: PathBuf,
     folder: PathBuf,
-    base: String,
+    served: Served,
     token: String,
     child: Child,
     /// Ends the service and removes the folder, also if this process is killed.
     guard: Guard,
+}
+
+/// Where a service is reached.
+struct Served {
+    base: String,
+    database: String,
 }
 
 /// A client with connections of its own, which it keeps.
@@ -104,11 +111,11 @@ impl Portal {
         let folder = folder.keep();
         let script = "[ -z \"$note\" ] || kill -KILL \"$note\"; rm -rf -- \"$1\"";
         let mut guard = Guard::new(script, &folder)?;
-        let (child, base) = spawn(&binary, &folder, &mut guard)?;
+        let (child, served) = spawn(&binary, &folder, &mut guard)?;
         let mut portal = Self {
             binary,
             folder,
-            base,
+            served,
             token: String::new(),
             child,
             guard,
@@ -135,7 +142,7 @@ impl Portal {
         self.guard.note("")?;
         ensure!(status.success(), "it ended with {status} after SIGTERM");
         let started = Instant::now();
-        (self.child, self.base) = spawn(&self.binary, &self.folder, &mut self.guard)?;
+        (self.child, self.served) = spawn(&self.binary, &self.folder, &mut self.guard)?;
         Ok(started.elapsed())
     }
 
@@ -150,9 +157,21 @@ impl Portal {
             .build();
         Client {
             agent: config.into(),
-            base: self.base.clone(),
+            base: self.served.base.clone(),
             authorization: format!("Bearer {}", self.token),
         }
+    }
+
+    /// The address of its database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.served.database
+    }
+
+    /// Lets the most memory so far be what it has now.
+    pub fn forget_peak(&self) -> Result<()> {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(&path, "5").with_context(|| format!("cannot write to {path}"))
     }
 
     /// What the service has in memory, as the kernel counts it; nothing where that cannot be read.
@@ -215,10 +234,11 @@ fn command(binary: &Path) -> Command {
     command
 }
 
-fn spawn(binary: &Path, folder: &Path, guard: &mut Guard) -> Result<(Child, String)> {
+fn spawn(binary: &Path, folder: &Path, guard: &mut Guard) -> Result<(Child, Served)> {
     let log = folder.join("log");
     let mut child = command(binary)
-        .args(["serve", "--addr", "127.0.0.1:0", "--dynamodb-addr", "off"])
+        .args(["serve", "--addr", "127.0.0.1:0"])
+        .args(["--dynamodb-addr", "127.0.0.1:0"])
         .arg("--data-dir")
         .arg(folder.join("data"))
         .stdout(Stdio::piped())
@@ -234,7 +254,8 @@ fn spawn(binary: &Path, folder: &Path, guard: &mut Guard) -> Result<(Child, Stri
             let _ = send.send(line);
         }
     });
-    let address = loop {
+    let mut base = None;
+    let served = loop {
         let Ok(line) = lines.recv_timeout(PATIENCE) else {
             let _ = child.kill();
             let _ = child.wait();
@@ -243,10 +264,16 @@ fn spawn(binary: &Path, folder: &Path, guard: &mut Guard) -> Result<(Child, Stri
             bail!("{} does not serve: {}", binary.display(), said.trim());
         };
         if let Some(address) = line.strip_prefix(ADDRESS) {
-            break address.trim().to_owned();
+            base = Some(address.trim().to_owned());
+        }
+        if let (Some(base), Some(address)) = (&base, line.strip_prefix(DATABASE)) {
+            break Served {
+                base: base.clone(),
+                database: address.trim().to_owned(),
+            };
         }
     };
-    Ok((child, address))
+    Ok((child, served))
 }
 
 impl Client {
@@ -284,6 +311,27 @@ impl Client {
         let kind = format!("multipart/form-data; boundary={BOUNDARY}");
         self.send(self.agent.post(self.url(path)), &kind, &body)
             .with_context(|| format!("POST {path}"))
+    }
+
+    /// Puts a file to an address that says itself who may do so, and which may be relative to the
+    /// service's.
+    pub fn put(&self, address: &str, headers: &Map<String, Value>, file: &File) -> Result<Answer> {
+        let origin = self.base.trim_end_matches("/api/v1");
+        let address = if address.starts_with('/') {
+            format!("{origin}{address}")
+        } else {
+            address.to_owned()
+        };
+        let mut request = self.agent.put(address);
+        for (name, value) in headers {
+            // The client says the length itself.
+            if !name.eq_ignore_ascii_case("content-length") {
+                request = request.header(name, value.as_str().context("a header is no text")?);
+            }
+        }
+        let started = Instant::now();
+        let response = request.send(file).context("PUT of a file")?;
+        read(started, response)
     }
 
     fn url(&self, path: &str) -> String {

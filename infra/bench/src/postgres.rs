@@ -66,6 +66,27 @@ const INDEXES: [&str; 8] = [
     "VACUUM ANALYZE records",
 ];
 
+/// What an upload is compared with: a table that can be searched whenever a row is in it. Its indexes
+/// are as PostgreSQL makes them, with lists of pending rows.
+const UPLOADED: &str = "
+DROP TABLE IF EXISTS uploaded;
+CREATE TABLE uploaded (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id text NOT NULL,
+    name text NOT NULL,
+    description text,
+    data jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    tsv tsvector GENERATED ALWAYS AS (
+        setweight(to_tsvector('english', name), 'A')
+        || setweight(to_tsvector('english', coalesce(description, '')), 'B')
+        || setweight(jsonb_to_tsvector('english', data, '[\"string\"]'), 'B')
+    ) STORED
+);
+CREATE INDEX uploaded_tsv ON uploaded USING gin (tsv);
+CREATE INDEX uploaded_data ON uploaded USING gin (data jsonb_path_ops)";
+
 const UPSERT: &str = "
 INSERT INTO records (source_id, name, description, data, identifiers)
 VALUES ($1, $2, $3, $4::text::jsonb, $5)
@@ -199,6 +220,20 @@ impl Postgres {
             table_bytes: bytes(0),
             index_bytes: bytes(1),
         })
+    }
+
+    /// Copies a CSV of `source_id`, `name`, `description` and `data` into a new table that has its
+    /// indexes already.
+    pub fn copy(&mut self, rows: &[u8]) -> Result<Duration> {
+        self.client.batch_execute(UPLOADED)?;
+        self.client.batch_execute("CHECKPOINT")?;
+        let started = Instant::now();
+        let mut writer = self.client.copy_in(
+            "COPY uploaded (source_id, name, description, data) FROM STDIN (FORMAT csv)",
+        )?;
+        writer.write_all(rows)?;
+        writer.finish()?;
+        Ok(started.elapsed())
     }
 
     /// Runs one query: the page, then the count.

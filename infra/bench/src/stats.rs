@@ -113,6 +113,20 @@ pub fn mean(numbers: &[u64]) -> u64 {
         .unwrap_or(0)
 }
 
+/// The one in the middle; of an even number, the larger of the two.
+#[must_use]
+pub fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = numbers.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+/// Whether a goal is met, as a word of a table.
+#[must_use]
+pub fn verdict(good: bool) -> &'static str {
+    if good { "holds" } else { "MISSED" }
+}
+
 fn digits(number: f64) -> String {
     match number {
         n if n < 10.0 => format!("{n:.2}"),
@@ -151,5 +165,6 @@ mod tests {
         assert_eq!(megabytes(12_340_000), "12.3 MB");
         assert_eq!(mean(&[1, 4]), 2);
         assert_eq!(mean(&[]), 0);
+        assert!((median([3.0, 1.0, 2.0].into_iter()) - 2.0).abs() < 1e-9);
     }
 }

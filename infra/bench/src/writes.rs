@@ -1,5 +1,6 @@
 //! One record at a time: changed by the table's verbs, and searched for by another process's eyes.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,21 @@ fn now() -> Moment {
     Utc::now()
 }
 
+/// Starts an engine with its database in a folder, as `portal-local` does, and returns its address. It
+/// ends with the runtime.
+pub(crate) async fn engine(folder: &Path) -> Result<String> {
+    let path = folder.join("bench.db");
+    let database = Database::new(path.to_str().context("a path")?)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    database
+        .disable_bulk_loading()
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(dynoxide::server::serve_on(listener, database));
+    Ok(endpoint)
+}
+
 /// Changes so many records of a catalogue and searches for each.
 pub fn run(catalogue: &Catalogue, changes: usize) -> Result<Writes> {
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
@@ -92,17 +108,8 @@ pub fn run(catalogue: &Catalogue, changes: usize) -> Result<Writes> {
 }
 
 impl World {
-    async fn new(folder: &std::path::Path, catalogue: &Catalogue) -> Result<Self> {
-        let path = folder.join("bench.db");
-        let database = Database::new(path.to_str().context("a path")?)
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
-        database
-            .disable_bulk_loading()
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        tokio::spawn(dynoxide::server::serve_on(listener, database));
-        let table = Table::at_endpoint(&endpoint, "bench");
+    async fn new(folder: &Path, catalogue: &Catalogue) -> Result<Self> {
+        let table = Table::at_endpoint(&engine(folder).await?, "bench");
         table.create().await?;
         let maker = Maker::new(now())?;
         let tenant = &maker.tenant;

@@ -6,10 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use model::id::{CollectionName, TenantId, UserId};
+use model::id::{CollectionName, RecordType, TenantId, UserId};
 use model::plan::Plan;
+use reqwest::Url;
+use secrecy::SecretString;
 
-use crate::DEMO_TENANT;
+use crate::{DEMO_TENANT, DEMO_USER};
 
 /// The Portal API on one machine, with real storage, real search and real files.
 ///
@@ -29,6 +31,11 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Print a token for a user of a tenant
     Token(Token),
+    /// Upload a file
+    ///
+    /// Prints what became of its rows. The exit code is 0 if all were taken, 1 if rows or the file
+    /// were not, and 2 if it could not be sent.
+    Upload(Upload),
     /// Set a tenant's plan, here or on AWS
     Plan(SetPlan),
     /// Build the search index of a collection anew, here or on AWS
@@ -117,6 +124,45 @@ pub(crate) enum Role {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Upload {
+    /// The file: CSV, JSON, NDJSON or XML
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The collection that it goes to
+    #[arg(long, value_parser = parse_collection)]
+    pub(crate) collection: CollectionName,
+    /// The type of its records
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse_record_type)]
+    pub(crate) record_type: RecordType,
+    /// The column of a CSV that holds the names
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) name_column: Option<String>,
+    /// The element of an XML that is a record
+    #[arg(long, value_name = "TAG")]
+    pub(crate) record_tag: Option<String>,
+    /// What the records' source is called
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source_name: Option<String>,
+    /// Upload it again whenever it has changed, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Where the API is
+    #[arg(long, value_parser = parse_url, default_value = "http://127.0.0.1:3000")]
+    pub(crate) url: String,
+    /// The token to call with; if not given, one is signed with the data folder's secret
+    #[arg(long, env = "PORTAL_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<SecretString>,
+    /// The tenant of a signed token
+    #[arg(long, value_parser = parse_tenant, default_value = DEMO_TENANT)]
+    pub(crate) tenant: TenantId,
+    /// The user of a signed token
+    #[arg(long, value_parser = parse_user, default_value = DEMO_USER)]
+    pub(crate) user: UserId,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SetPlan {
     /// The tenant
     #[arg(long, value_parser = parse_tenant)]
@@ -161,6 +207,21 @@ fn parse_collection(text: &str) -> Result<CollectionName, String> {
     text.parse().map_err(|fault: model::Fault| fault.message)
 }
 
+fn parse_record_type(text: &str) -> Result<RecordType, String> {
+    text.parse().map_err(|fault: model::Fault| fault.message)
+}
+
+/// The address below which the API is; whoever gives that of the API itself means the same.
+fn parse_url(text: &str) -> Result<String, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            let text = url.as_str().trim_end_matches('/');
+            Ok(text.strip_suffix("/api/v1").unwrap_or(text).to_owned())
+        }
+        _ => Err("it is an address like http://127.0.0.1:3000".to_owned()),
+    }
+}
+
 fn parse_user(text: &str) -> Result<UserId, String> {
     text.parse().map_err(|fault: model::Fault| fault.message)
 }
@@ -186,6 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn the_address_may_be_that_of_the_api() {
+        for text in [
+            "http://127.0.0.1:3000",
+            "http://127.0.0.1:3000/",
+            "http://127.0.0.1:3000/api/v1",
+            "http://127.0.0.1:3000/api/v1/",
+        ] {
+            assert_eq!(parse_url(text).unwrap(), "http://127.0.0.1:3000");
+        }
+        let stage = "https://x.example.com/prod";
+        assert_eq!(parse_url(stage).unwrap(), stage);
+    }
+
+    #[test]
     fn a_wrong_argument_is_refused() {
         for arguments in [
             &["plan", "--tenant", "t", "gold"][..],
@@ -196,6 +271,19 @@ mod tests {
             &["token", "--tenant", "t", "--user", "u", "--expires", "soon"],
             &["reindex"],
             &["reindex", "--collection", "a/b"],
+            &["upload", "--collection", "c", "--type", "t"],
+            &["upload", "f", "--collection", "c"],
+            &["upload", "f", "--collection", "c", "--type", "a/b"],
+            &[
+                "upload",
+                "f",
+                "--collection",
+                "c",
+                "--type",
+                "t",
+                "--url",
+                "127.0.0.1:3000",
+            ],
             &["--addr", "3000"],
             &["--dynamodb-addr", "on"],
         ] {

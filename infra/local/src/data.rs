@@ -154,19 +154,32 @@ fn random_secret() -> Result<String> {
 
 /// The address of the search store in a folder.
 pub(crate) fn packs_of(folder: &Folder) -> Result<String> {
+    store_of(folder, "search")
+}
+
+/// The address of a store in a folder.
+fn store_of(folder: &Folder, name: &str) -> Result<String> {
     let path = folder.path.canonicalize();
     let path = path.with_context(|| format!("cannot use {}", folder.path.display()))?;
-    Store::address_of(&path.join("search")).context("cannot keep search indexes in the folder")
+    Store::address_of(&path.join(name)).context("the folder cannot hold a store")
 }
 
 /// The settings of a process.
 pub(crate) struct Settings {
     pub(crate) config: Config,
-    /// Whether the packs of search indexes are this process's alone.
-    pub(crate) packs_are_own: bool,
+    pub(crate) own: Own,
 }
 
-/// The settings: the environment's, with the folder's secret and packs where it has none; of this
+/// Which stores are this process's alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own {
+    /// That of the packs of search indexes.
+    pub(crate) packs: bool,
+    /// That of uploaded files.
+    pub(crate) files: bool,
+}
+
+/// The settings: the environment's, with the folder's secret and stores where it has none; of this
 /// process alone where there is no folder.
 pub(crate) fn settings(folder: Option<&Folder>) -> Result<Settings> {
     #[expect(
@@ -181,18 +194,19 @@ pub(crate) fn settings(folder: Option<&Folder>) -> Result<Settings> {
             None => random_secret()?,
         },
     };
-    let packs = match folder {
-        Some(folder) => packs_of(folder)?,
-        None => "memory:///".to_owned(),
+    let (packs, files) = match folder {
+        Some(folder) => (packs_of(folder)?, store_of(folder, "uploads")?),
+        None => ("memory:///".to_owned(), "memory:///".to_owned()),
     };
     let mut config = Config::read(|name| match name {
         "JWT_SECRET" => Some(secret.clone()),
         name => environment(name),
     })?;
-    let packs_are_own = config.search.url.is_none();
+    let own = Own {
+        packs: config.search.url.is_none(),
+        files: config.uploads.is_none(),
+    };
     config.search.url.get_or_insert(packs);
-    Ok(Settings {
-        config,
-        packs_are_own,
-    })
+    config.uploads.get_or_insert(files);
+    Ok(Settings { config, own })
 }

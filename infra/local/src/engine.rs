@@ -116,7 +116,7 @@ async fn any() -> Result<TcpListener> {
 }
 
 /// The address at which a client on this machine reaches a listener, which may listen on all.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
     } else {

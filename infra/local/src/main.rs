@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error.into()),
     };
     match runtime.block_on(portal_local::run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => refuse(&error),
     }
 }

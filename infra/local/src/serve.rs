@@ -2,33 +2,34 @@
 
 use std::future::IntoFuture;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::{App, Clock};
+use api::{App, Clock, Config};
 use auth::Grant;
 use chrono::TimeDelta;
+use files::Door;
 use model::plan::Plan;
+use model::time::Moment;
 use table::Table;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use crate::arrivals::Arrivals;
 use crate::cli::Serve;
-use crate::data::{Folder, Settings, settings};
-use crate::engine::{Engine, open};
+use crate::data::{Folder, Own, Settings, settings};
+use crate::engine::{Engine, open, reachable};
 use crate::token::sign;
-use crate::{DEMO_TENANT, TABLE, demo, routes, welcome};
+use crate::{DEMO_TENANT, DEMO_USER, TABLE, demo, put_file, routes, welcome};
 
 /// How long running requests may take after a signal.
 const GRACE: Duration = Duration::from_mins(1);
 
 /// How much of what was read of a search store on the network is kept on the disk.
 const DISK_CACHE: u64 = 1 << 30;
-
-/// The user of the printed token.
-const DEMO_USER: &str = "u_demo";
 
 pub(crate) async fn serve(args: Serve) -> Result<()> {
     let filter =
@@ -44,10 +45,7 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     } else {
         Some(Folder::open(&args.data.path)?)
     };
-    let Settings {
-        config,
-        packs_are_own,
-    } = settings(folder.as_ref())?;
+    let Settings { config, own } = settings(folder.as_ref())?;
     let _lock = folder.as_ref().map(Folder::lock).transpose()?;
     let listener = TcpListener::bind(args.addr)
         .await
@@ -81,17 +79,16 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
         },
     )?;
 
-    // The engine began with this process, so no upload of before can still be writing.
-    let store = config.search.open(DISK_CACHE, None)?;
-    let app = App::new(table, Some(store), config, Clock::System, Some(now));
-    tend(&app, packs_are_own).await?;
-    let router = api::serve(routes(), &app);
+    let app = app(table, config, addr, now)?;
+    let (stop, mut stopped) = watch::channel(false);
+    let arrivals = Arrivals::new(&app, stopped.clone());
+    tend(&app, &arrivals, own).await?;
+    let router = api::serve(routes(), &app).merge(put_file::router(&app, arrivals));
     if args.demo
         && let Err(error) = demo::load(&router, &token).await
     {
         tracing::warn!("{error:#}");
     }
-    let (stop, mut stopped) = watch::channel(false);
     tokio::spawn(signals(stop)?);
     let data = folder.as_ref().map(Folder::path);
     welcome::print(addr, data, &engine, plan, &token);
@@ -115,16 +112,32 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     Ok(())
 }
 
-/// Sweeps up what a process that was killed left on the search store, and keeps folding what calls
-/// leave behind.
-async fn tend(app: &App, packs_are_own: bool) -> Result<()> {
+/// The service, which began with this process and is served at an address.
+fn app(table: Table, config: Config, addr: SocketAddr, now: Moment) -> Result<App> {
+    let store = config.search.open(DISK_CACHE, None)?;
+    let base = format!("http://{}", reachable(addr));
+    let door = Door::new(&base, config.secret.expose().as_bytes());
+    let files = config.open_files(None, Some(door))?;
+    let files = files.context("there is no store of files")?;
+    // The engine began with this process too, so no upload of before can still be writing.
+    let app = App::new(table, Some(store), config, Clock::System, Some(now));
+    Ok(app.with_files(files))
+}
+
+/// Goes on with what a process that was killed left on the stores, or sweeps it up, and keeps folding
+/// what calls leave behind.
+async fn tend(app: &App, arrivals: &Arrivals, own: Own) -> Result<()> {
     let indexes = app.indexes()?.clone();
-    // Whose packs there are on a store of others is not for this process to say.
-    if packs_are_own {
+    // Whose packs and files there are on a store of others is not for this process to say.
+    if own.packs {
         let swept = indexes.sweep(true, Clock::System.now()).await?;
         if swept > 0 {
             tracing::info!(swept, "swept up packs that no index names");
         }
+    }
+    // After that: what is ingested writes packs that no index names yet.
+    if own.files {
+        arrivals.tend().await?;
     }
     tokio::spawn(async move { indexes.work().await });
     Ok(())

@@ -71,6 +71,8 @@ async fn an_endpoint_asks_the_table_no_more_than_it_must() {
         .post("/portal/keys", json!({"name": "k", "scopes": ["search"]}))
         .await;
     fill(&client, COLLECTIONS).await;
+    let schema = "/portal/schemas/parts-007/product";
+    client.call(Method::PUT, schema, Some(json!({}))).await;
 
     for (endpoint, reads) in [
         (("GET", "/portal/account"), 1),
@@ -79,7 +81,10 @@ async fn an_endpoint_asks_the_table_no_more_than_it_must() {
         (("GET", "/portal/quickstart"), 1),
         (("GET", "/portal/analytics"), 2),
         (("GET", "/portal/collections"), 2),
+        (("GET", "/portal/collections/parts-007/replace-status"), 1),
         (("GET", "/portal/records?collection=parts-007"), 3),
+        (("GET", "/portal/schemas"), 1),
+        (("GET", schema), 1),
     ] {
         let asked = asked(&app, &client, endpoint).await;
         assert_eq!(asked, Asked { reads, writes: 0 }, "{endpoint:?}");
@@ -93,6 +98,31 @@ async fn an_endpoint_asks_the_table_no_more_than_it_must() {
             writes: 1
         }
     );
+}
+
+#[tokio::test]
+async fn a_schema_is_one_transaction_and_the_same_again_none() {
+    let app = app().await;
+    let client = app.tenant(Plan::Enterprise).await;
+    fill(&client, 1).await;
+    for (schema, writes) in [
+        (json!({}), 1),
+        (json!({"type": "object"}), 1),
+        (json!({"type": "object"}), 0),
+    ] {
+        app.calls.record();
+        let path = "/portal/schemas/parts-000/product";
+        let answer = client.call(Method::PUT, path, Some(schema)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let calls = app.calls.take();
+        let reads = calls.iter().filter(|call| call.is_read()).count();
+        let limiter = calls.iter().filter(|call| writes_window(call)).count();
+        assert_eq!(
+            (reads, calls.len() - reads - limiter),
+            (2, writes),
+            "{calls:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -8,16 +8,19 @@ use std::path::{Path, PathBuf};
 
 use answers::{assert_alike, proxy_answer};
 use authorizer::Authorizer;
+use aws_sdk_lambda::Client;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use chrono::TimeDelta;
 use indexer::Indexer;
+use ingest::Ingest;
 use lambda_http::request::from_str;
 use serde_json::{Value, json};
 use testkit::TestApp;
 
 /// The events in an order in which a tenant might call: nothing has the id in the path of a key,
-/// and everything else is there.
-const EVENTS: [&str; 20] = [
+/// no replace is left to cancel, and everything else is there.
+const EVENTS: [&str; 31] = [
     "authorizer/allow",
     "authorizer/refuse",
     "health/get_health",
@@ -30,6 +33,17 @@ const EVENTS: [&str; 20] = [
     "keys/rotate_key",
     "keys/revoke_key",
     "upload/upload_file",
+    "upload/replace_collection",
+    "upload/replace_status",
+    "upload/swap",
+    "upload/cancel_replace",
+    "upload/put_schema",
+    "upload/get_schema",
+    "upload/list_schemas",
+    "upload/delete_schema",
+    "upload/create_upload",
+    "ingest/arrived",
+    "ingest/go_on",
     "indexer/stream",
     "indexer/schedule",
     "records/list_collections",
@@ -100,6 +114,16 @@ async fn answer(world: &TestApp, family: &str, event: &str) -> Value {
             let event = serde_json::from_value(json(event)).expect("an event");
             let answer = indexer.handle(event).await.expect("an answer");
             serde_json::to_value(answer).expect("JSON")
+        }
+        "ingest" => {
+            // It has nothing to go on with, so it calls nobody.
+            let nobody = Client::from_conf(aws_sdk_lambda::Config::builder().build());
+            let ingest = Ingest::new(world.app.clone(), nobody);
+            let event = serde_json::from_value(json(event)).expect("an event");
+            let deadline = world.app.clock.now() + TimeDelta::minutes(15);
+            let done = ingest.handle(event, "portal-ingest".to_owned(), deadline);
+            done.await.expect("no failure");
+            Value::Null
         }
         family => {
             let place = (world.endpoint.as_str(), &world.store);

@@ -25,12 +25,24 @@ enum Access {
 ///
 /// If you are here because `the_table_of_routes_is_complete` failed, you have added a route: put
 /// it here, and every guarantee below is tested for it.
-const ROUTES: [(&str, &str, Access); 15] = [
+const ROUTES: [(&str, &str, Access); 27] = [
     ("GET", "/health", Access::Public),
     ("GET", "/portal/account", Access::Read),
     ("PATCH", "/portal/account", Access::Change),
     ("GET", "/portal/analytics", Access::Read),
     ("GET", "/portal/collections", Access::Read),
+    (
+        "POST",
+        "/portal/collections/{name}/cancel-replace",
+        Access::Change,
+    ),
+    ("POST", "/portal/collections/{name}/replace", Access::Change),
+    (
+        "GET",
+        "/portal/collections/{name}/replace-status",
+        Access::Read,
+    ),
+    ("POST", "/portal/collections/{name}/swap", Access::Change),
     ("GET", "/portal/keys", Access::Read),
     ("POST", "/portal/keys", Access::Change),
     ("DELETE", "/portal/keys/{key_id}", Access::Change),
@@ -38,12 +50,32 @@ const ROUTES: [(&str, &str, Access); 15] = [
     ("POST", "/portal/keys/{key_id}/rotate", Access::Change),
     ("GET", "/portal/quickstart", Access::Read),
     ("GET", "/portal/records", Access::Read),
+    ("GET", "/portal/schemas", Access::Read),
+    (
+        "DELETE",
+        "/portal/schemas/{collection}/{record_type}",
+        Access::Change,
+    ),
+    (
+        "GET",
+        "/portal/schemas/{collection}/{record_type}",
+        Access::Read,
+    ),
+    (
+        "PUT",
+        "/portal/schemas/{collection}/{record_type}",
+        Access::Change,
+    ),
     ("POST", "/portal/search/{collection}", Access::Read),
     (
         "POST",
         "/portal/upload/{collection}/{record_type}/upload",
         Access::Change,
     ),
+    ("GET", "/portal/uploads", Access::Read),
+    ("POST", "/portal/uploads", Access::Change),
+    ("GET", "/portal/uploads/{id}", Access::Read),
+    ("GET", "/portal/uploads/{id}/errors", Access::Read),
     ("GET", "/portal/usage", Access::Read),
 ];
 
@@ -54,8 +86,10 @@ fn called() -> impl Iterator<Item = (Method, String, Access)> {
         .filter(|(_, _, access)| *access != Access::Public)
         .map(|(method, path, access)| {
             let path = path
+                .replace("{id}", "550e8400-e29b-41d4-a716-446655440000")
                 .replace("{key_id}", "550e8400-e29b-41d4-a716-446655440000")
                 .replace("{collection}", "c")
+                .replace("{name}", "c")
                 .replace("{record_type}", "p");
             (method.parse().expect("a method"), path, access)
         })
@@ -140,6 +174,7 @@ async fn a_viewer_changes_nothing() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of pairs")]
 async fn another_tenants_things_are_as_unknown_as_what_does_not_exist() {
     let app = app().await;
     let owner = app.tenant(Plan::Pro).await;
@@ -149,6 +184,11 @@ async fn another_tenants_things_are_as_unknown_as_what_does_not_exist() {
     let key = key["id"].as_str().unwrap();
     let uploaded = owner.upload_csv("mine", "name,sku\nBolt,B-1\n").await;
     assert_eq!(uploaded.status, StatusCode::CREATED);
+    let uploaded = uploaded.json();
+    let upload = uploaded["upload_id"].as_str().unwrap();
+    let schema = "/portal/schemas/mine/product";
+    let put = owner.call(Method::PUT, schema, Some(json!({}))).await;
+    assert_eq!(put.status, StatusCode::OK);
 
     let unknown = "550e8400-e29b-41d4-a716-446655440000";
     let search = json!({"query": "bolt"});
@@ -181,6 +221,44 @@ async fn another_tenants_things_are_as_unknown_as_what_does_not_exist() {
             other.get("/portal/records?collection=mine").await,
             other.get("/portal/records?collection=nobodys").await,
         ),
+        (
+            other.get(&format!("/portal/uploads/{upload}")).await,
+            other.get(&format!("/portal/uploads/{unknown}")).await,
+        ),
+        (
+            other.get(&format!("/portal/uploads/{upload}/errors")).await,
+            other
+                .get(&format!("/portal/uploads/{unknown}/errors"))
+                .await,
+        ),
+        (
+            other.get(schema).await,
+            other.get("/portal/schemas/nobodys/product").await,
+        ),
+        (
+            other.delete(schema).await,
+            other.delete("/portal/schemas/nobodys/product").await,
+        ),
+        (
+            other.get("/portal/collections/mine/replace-status").await,
+            other
+                .get("/portal/collections/nobodys/replace-status")
+                .await,
+        ),
+        (
+            other.post("/portal/collections/mine/swap", json!({})).await,
+            other
+                .post("/portal/collections/nobodys/swap", json!({}))
+                .await,
+        ),
+        (
+            other
+                .post("/portal/collections/mine/cancel-replace", json!({}))
+                .await,
+            other
+                .post("/portal/collections/nobodys/cancel-replace", json!({}))
+                .await,
+        ),
     ];
     for (foreign, unknown) in pairs {
         assert_eq!(foreign.status, StatusCode::NOT_FOUND);
@@ -190,6 +268,8 @@ async fn another_tenants_things_are_as_unknown_as_what_does_not_exist() {
         "/portal/keys",
         "/portal/collections",
         "/portal/analytics",
+        "/portal/schemas",
+        "/portal/uploads",
         "/portal/usage",
     ] {
         let seen = other.get(path).await.text;
@@ -219,7 +299,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
     let client = app.tenant(Plan::Enterprise).await;
     let paths: BTreeSet<String> = called().map(|(_, path, _)| path).collect();
     for path in paths.iter().map(String::as_str).chain(["/health"]) {
-        let answer = client.call(Method::PUT, path, None).await;
+        let answer = client.call(Method::TRACE, path, None).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(answer.detail(), "Method not allowed");
         let allowed = answer.header("allow").unwrap().to_owned();

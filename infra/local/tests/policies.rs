@@ -7,14 +7,21 @@ use std::collections::BTreeSet;
 
 use auth::Role;
 use aws_sdk_dynamodb::types::AttributeValue;
-use axum::http::StatusCode;
+use aws_sdk_lambda::Client as Lambda;
+use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
+use files::Received;
 use futures_util::future::join_all;
+use futures_util::stream;
 use indexer::Indexer;
-use model::id::TenantId;
+use ingest::Ingest;
+use model::Fault;
+use model::id::{CollectionName, TenantId, UploadId};
 use model::plan::Plan;
+use model::upload::{RowError, Status};
 use serde_json::{Value, json};
 use table::cap::Tally;
+use table::replace::{Begun, Swapped};
 use testkit::{Access, Answer, Client, Form, Objects, TABLE, TestApp, Upload, dynamodb, engine};
 
 /// Where rows go.
@@ -176,6 +183,23 @@ impl Stage {
         self.others.add(&self.tenant, PARTS, &rows).await;
     }
 
+    /// A replace, by nothing, that another process has swapped.
+    async fn replaced(&self) {
+        let app = &self.others.app;
+        let (table, now) = (&app.table, app.clock.now());
+        let name: CollectionName = PARTS.0.parse().expect("a collection");
+        let record_type = PARTS.1.parse().expect("a record type");
+        let (tenant, upload) = (&self.tenant, app.ids.upload(now));
+        let begun = table
+            .begin_replace(tenant, &name, upload, &record_type, now, search::FORMAT)
+            .await;
+        let Begun::Yes(collection, _) = begun.expect("an answer") else {
+            panic!("no replace");
+        };
+        let swapped = table.swap(tenant, &collection, now).await;
+        assert_eq!(swapped.expect("an answer"), Swapped::Yes);
+    }
+
     /// A marker whose record is not there yet, as a read may see it while both are written.
     async fn forge_marker(&self) {
         let text = |value: &str| AttributeValue::S(value.to_owned());
@@ -323,7 +347,116 @@ async fn upload() {
         stage.both_advance(TimeDelta::hours(2));
         send(stage.client(), row(n, "public")).await;
     }
+    let replace = async |name: &str, then: &str| {
+        let form = Form::new().file("parts.json", json!([{"name": name}]).to_string());
+        let path = "/portal/collections/parts/replace?record_type=product";
+        ok(stage.client().upload(path, form).await);
+        let path = "/portal/collections/parts/replace-status";
+        ok(stage.client().get(path).await);
+        let path = format!("/portal/collections/parts/{then}");
+        ok(stage.client().post(&path, json!({})).await);
+    };
+    let schema = "/portal/schemas/parts/product";
+    for version in 1..3 {
+        let body = json!({"maxProperties": version + 8});
+        let client = stage.client();
+        ok(client.call(Method::PUT, schema, Some(body)).await);
+    }
+    for path in [
+        schema,
+        "/portal/schemas/parts/product?version=1",
+        "/portal/schemas",
+    ] {
+        ok(stage.client().get(path).await);
+    }
+    ok(stage.client().delete(schema).await);
+    let announced = json!({
+        "collection": "parts",
+        "record_type": "product",
+        "file_name": "parts.json",
+        "size_bytes": 1,
+    });
+    ok(stage.client().post("/portal/uploads", announced).await);
+    let rows = json!([{"name": "Good"}, {"no": "name"}]);
+    let uploaded = send(stage.client(), rows).await.json();
+    let id = uploaded["upload_id"].as_str().expect("an id");
+    for path in ["", &format!("/{id}"), &format!("/{id}/errors")] {
+        ok(stage.client().get(&format!("/portal/uploads{path}")).await);
+    }
+    replace("Cancelled", "cancel-replace").await;
+    replace("Swapped", "swap").await;
     stage.judge("Upload");
+}
+
+/// Announces a file to others and sends it to where the function finds it. It may be one that a process
+/// has begun before it died.
+async fn arrive(stage: &Stage, rows: &Value, is_begun: bool) -> UploadId {
+    let (file, tenant) = (rows.to_string(), &stage.tenant);
+    let announced = json!({
+        "collection": PARTS.0,
+        "record_type": PARTS.1,
+        "file_name": "parts.json",
+        "size_bytes": file.len(),
+    });
+    let client = stage.others.client(tenant.as_str(), Role::Member);
+    let answer = ok(client.post("/portal/uploads", announced).await).json();
+    let id = answer["upload_id"].as_str().expect("an id").parse();
+    let (id, size): (UploadId, _) = (id.expect("an id"), file.len() as u64);
+    let body = stream::iter([Ok::<_, std::io::Error>(file.into())]);
+    let received = stage.function.files.receive(tenant, id, size, body).await;
+    assert_eq!(received.expect("an answer"), Received::Stored);
+    if is_begun {
+        let (table, now) = (&stage.others.app.table, stage.others.app.clock.now());
+        let job = table.find_upload(tenant, id).await.expect("an answer");
+        let mut job = job.expect("an upload");
+        job.status = Status::Processing;
+        job.checkpoint.begun = true;
+        table.save_upload(tenant, &job, now).await.expect("a write");
+        let errors = [RowError::new(1, Fault::missing().at("name"))];
+        let kept = table.keep_errors(tenant, id, (0, 0), &errors, now).await;
+        kept.expect("a write");
+    }
+    id
+}
+
+#[tokio::test]
+async fn ingest() {
+    let stage = Stage::new(api::Router::new()).await;
+    let nobody = Lambda::from_conf(aws_sdk_lambda::Config::builder().build());
+    let ingest = Ingest::new(stage.function.app.clone(), nobody);
+    let send = async |rows: Value, is_begun: bool| {
+        let id = arrive(&stage, &rows, is_begun).await;
+        let event = json!({"upload": {"tenant": stage.tenant, "id": id, "step": 1}});
+        let event = serde_json::from_value(event).expect("an event");
+        let deadline = stage.function.app.clock.now() + TimeDelta::minutes(15);
+        let done = ingest.handle(event, "portal-ingest".to_owned(), deadline);
+        done.await.expect("no failure");
+        let job = stage.others.app.table.find_upload(&stage.tenant, id).await;
+        let job = job.expect("an answer").expect("an upload");
+        assert_eq!(job.status, Status::Complete, "{job:?}");
+    };
+    let row = |n: usize, visibility: &str| {
+        let source = format!("S-{n}");
+        json!([
+            {"name": format!("Part {n}"), "source_id": source, "visibility": visibility},
+            {"source_id": "without a name"},
+        ])
+    };
+    send(row(0, "private"), false).await;
+    stage.abandon("Cut short").await;
+    send(row(1, "private"), false).await;
+    send(row(1, "public"), true).await;
+    let other = json!([{"name": "Other", "source_id": "S-1", "visibility": "public"}]);
+    send(other, false).await;
+    stage.forge_marker().await;
+    send(row(2, "public"), false).await;
+    for n in 3..6 {
+        stage.folded(&format!("Washer {n}")).await;
+        stage.objects.lose().await;
+        stage.both_advance(TimeDelta::hours(2));
+        send(row(n, "public"), false).await;
+    }
+    stage.judge("Ingest");
 }
 
 #[tokio::test]
@@ -365,6 +498,11 @@ async fn indexer() {
         stage.both_advance(TimeDelta::hours(2));
         handle(&touched).await;
     }
+    // What was replaced goes too, with what was marked in it.
+    stage.left_unfolded("Replaced").await;
+    stage.replaced().await;
+    stage.both_advance(TimeDelta::hours(2));
+    handle(&touched).await;
     handle(&json!({"source": "aws.events"})).await;
     stage.judge("Indexer");
 }

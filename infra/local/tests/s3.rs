@@ -1,5 +1,5 @@
-//! Packs on a server that speaks S3: what a search finds outlives the process, the cache and even
-//! the packs.
+//! Packs and uploaded files on a server that speaks S3: what a search finds outlives the process, the
+//! cache and even the packs; and a file is put where the API says, once.
 //!
 //! `S3_TEST_ENDPOINT` is the server's address; `infra/s3-test.sh` starts one.
 
@@ -64,6 +64,15 @@ impl Bucket {
         keys
     }
 
+    /// An object.
+    fn read(&self, key: &str) -> String {
+        let answer = ureq::get(format!("{}/{key}", self.url()))
+            .header("Authorization", SIGNED)
+            .call();
+        let mut answer = answer.expect("an object");
+        answer.body_mut().read_to_string().expect("its text")
+    }
+
     fn clear(&self) {
         for key in self.keys() {
             let deleted = ureq::delete(format!("{}/{key}", self.url()))
@@ -88,6 +97,7 @@ fn serve(data: &Path, cache: &Path, bucket: &Bucket) -> Server {
     command
         .env("SEARCH_STORE_URL", format!("s3://{}/packs", bucket.name))
         .env("SEARCH_CACHE_DIR", cache)
+        .env("UPLOAD_STORE_URL", format!("s3://{}/uploads", bucket.name))
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_REGION", "us-east-1")
@@ -202,5 +212,40 @@ fn what_is_found_outlives_the_process_the_cache_and_the_packs() {
     let server = serve(data.path(), cache.path(), &bucket);
     assert_eq!(search(&server), found);
     assert_eq!(bucket.keys(), anew);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_file_is_put_into_the_bucket_once() {
+    let Some(endpoint) = endpoint() else {
+        println!("skipped: S3_TEST_ENDPOINT is not set; infra/s3-test.sh sets it");
+        return;
+    };
+    let bucket = Bucket::create(&endpoint);
+    let (data, cache) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let server = serve(data.path(), cache.path(), &bucket);
+    let file = "name\nBolt\n";
+    let announced = server.post(
+        "/portal/uploads",
+        &json!({
+            "collection": "parts",
+            "record_type": "product",
+            "file_name": "parts.csv",
+            "size_bytes": file.len(),
+        }),
+    );
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let put = |file: &str| {
+        let once = text(&announced["headers"]["If-None-Match"]);
+        let request = ureq::put(text(&announced["url"]))
+            .header("Content-Type", "text/csv")
+            .header("If-None-Match", once);
+        request.send(file).map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(put(file).expect("an answer"), 200);
+    let again = put("name\nNut!\n").unwrap_err();
+    assert!(matches!(again, ureq::Error::StatusCode(412)), "{again}");
+    let key = format!("uploads/t_demo/{}", text(&announced["upload_id"]));
+    assert_eq!(bucket.read(&key), file);
     assert_eq!(server.stop(), Some(0));
 }

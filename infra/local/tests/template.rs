@@ -185,13 +185,13 @@ fn whoever_the_gateway_waits_for_gives_up_first() {
 }
 
 #[test]
-fn a_function_is_reached_through_the_api_the_stream_and_schedules_alone() {
+fn a_function_is_reached_through_the_api_the_stream_the_bucket_and_schedules_alone() {
     let template = template();
     for (name, function) in functions(&template) {
         assert!(function["FunctionUrlConfig"].is_null(), "{name}");
         for (event, of) in function["Events"].as_object().into_iter().flatten() {
             let kind = text(&of["Type"]);
-            let known = ["Api", "DynamoDB", "Schedule"].contains(&kind);
+            let known = ["Api", "DynamoDB", "S3", "Schedule"].contains(&kind);
             assert!(known, "{name}.{event} is of type {kind}");
             if kind == "Api" {
                 assert_eq!(of["Properties"]["RestApiId"], "Api", "{name}.{event}");
@@ -384,33 +384,118 @@ fn the_table_is_what_the_code_expects() {
 }
 
 #[test]
-fn the_bucket_is_private_encrypted_and_kept() {
+fn the_buckets_are_private_and_encrypted() {
     let template = template();
-    let (name, bucket) = ("SearchBucket", &template["Resources"]["SearchBucket"]);
-    assert_kept(name, bucket);
-    let bucket = &bucket["Properties"];
     let private = json!({
         "BlockPublicAcls": true,
         "BlockPublicPolicy": true,
         "IgnorePublicAcls": true,
         "RestrictPublicBuckets": true,
     });
-    assert_eq!(bucket["PublicAccessBlockConfiguration"], private);
-    let encryption = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
-    assert!(encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"].is_string());
-    assert_eq!(resources(&template, "AWS::S3::Bucket").count(), 1);
+    let mut names = Vec::new();
+    for (name, bucket) in resources(&template, "AWS::S3::Bucket") {
+        let bucket = &bucket["Properties"];
+        assert_eq!(bucket["PublicAccessBlockConfiguration"], private, "{name}");
+        let encryption = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
+        let algorithm = &encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"];
+        assert!(algorithm.is_string(), "{name}");
+        let owner = json!({"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]});
+        assert_eq!(bucket["OwnershipControls"], owner, "{name}");
 
-    let policy = &template["Resources"]["SearchBucketPolicy"]["Properties"];
-    assert_eq!(policy["Bucket"], name);
+        let policy = &template["Resources"][format!("{name}Policy")]["Properties"];
+        assert_eq!(policy["Bucket"], name);
+        let denied = json!({
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [format!("{name}.Arn"), format!("${{{name}.Arn}}/*")],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        });
+        let statements = list(&policy["PolicyDocument"]["Statement"]);
+        assert!(statements.contains(&&denied), "{policy:#}");
+        names.push(name);
+    }
+    assert_eq!(names, ["SearchBucket", "UploadBucket"]);
+}
+
+#[test]
+fn the_packs_are_kept() {
+    let template = template();
+    assert_kept("SearchBucket", &template["Resources"]["SearchBucket"]);
+}
+
+/// The name of the bucket of uploaded files, and what of it is a store.
+const UPLOADS: &str = "${AWS::StackName}-uploads-${AWS::AccountId}";
+const UPLOADS_PREFIX: &str = "uploads/";
+
+#[test]
+fn an_uploaded_file_replaces_no_other_and_goes_after_a_week() {
+    let template = template();
+    let bucket = &template["Resources"]["UploadBucket"]["Properties"];
+    assert_eq!(bucket["BucketName"], UPLOADS);
+    let rules = &bucket["LifecycleConfiguration"]["Rules"];
+    assert_eq!(rules[0]["Status"], "Enabled");
+    assert_eq!(rules[0]["ExpirationInDays"], 7);
+    assert_eq!(
+        rules[0]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"],
+        1
+    );
+
+    let policy = &template["Resources"]["UploadBucketPolicy"]["Properties"];
+    let once = json!({
+        "Sid": "Once",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": "${UploadBucket.Arn}/*",
+        "Condition": {"Null": {"s3:if-none-match": "true"}},
+    });
     let statements = list(&policy["PolicyDocument"]["Statement"]);
-    let denies_plain = |statement: &&Value| {
-        statement["Effect"] == "Deny"
-            && statement["Principal"] == "*"
-            && statement["Action"] == "s3:*"
-            && statement["Resource"] == json!(["SearchBucket.Arn", "${SearchBucket.Arn}/*"])
-            && statement["Condition"] == json!({"Bool": {"aws:SecureTransport": "false"}})
-    };
-    assert!(statements.iter().any(denies_plain), "{policy:#}");
+    assert!(statements.contains(&&once), "{policy:#}");
+}
+
+#[test]
+fn a_page_that_may_call_may_put_files() {
+    let template = template();
+    let cors = &template["Resources"]["UploadBucket"]["Properties"]["CorsConfiguration"];
+    let rule = json!({
+        "AllowedOrigins": "CorsAllowedOrigins",
+        "AllowedMethods": ["PUT"],
+        "AllowedHeaders": ["content-length", "content-type", "if-none-match"],
+        "MaxAge": 600,
+    });
+    let expected = json!(["HasOrigins", {"CorsRules": [rule]}, "AWS::NoValue"]);
+    assert_eq!(*cors, expected);
+}
+
+#[test]
+fn a_file_that_arrives_is_ingested_and_what_fails_is_tried_again_and_kept() {
+    let template = template();
+    let functions = functions(&template);
+    let ingest = functions["Ingest"];
+    let arrivals = json!({
+        "Type": "S3",
+        "Properties": {
+            "Bucket": "UploadBucket",
+            "Events": "s3:ObjectCreated:*",
+            "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": UPLOADS_PREFIX}]}},
+        },
+    });
+    assert_eq!(ingest["Events"], json!({"Arrivals": arrivals}));
+    let store = format!("s3://{UPLOADS}/{}", UPLOADS_PREFIX.trim_end_matches('/'));
+    for name in ["Ingest", "Upload"] {
+        let settings: BTreeMap<_, _> = environment(functions[name]).collect();
+        assert_eq!(*settings["UPLOAD_STORE_URL"], store, "{name}");
+    }
+    // It calls itself, which Lambda would else stop.
+    assert_eq!(ingest["RecursiveLoop"], "Allow");
+    let failed = json!({"OnFailure": {"Type": "SQS", "Destination": "IngestFailures.Arn"}});
+    let tried = &ingest["EventInvokeConfig"];
+    assert_eq!(tried["DestinationConfig"], failed);
+    assert_eq!(tried["MaximumRetryAttempts"], 2);
+    let queue = &template["Resources"]["IngestFailures"];
+    assert_eq!(queue["Type"], "AWS::SQS::Queue");
 }
 
 #[test]
@@ -549,8 +634,23 @@ fn no_policy_grants_more_than_named_verbs_on_named_things() {
                     assert_eq!(resources, ["Table.Arn"], "{statement:#}");
                     assert_keys_are_named(statement);
                 }
-                ("s3", "ListBucket") => assert_eq!(resources, ["SearchBucket.Arn"]),
-                ("s3", _) => assert_eq!(resources, ["${SearchBucket.Arn}/packs/*"]),
+                ("s3", "ListBucket") => {
+                    let uploads = format!("arn:${{AWS::Partition}}:s3:::{UPLOADS}");
+                    let is_one = resources == ["SearchBucket.Arn"] || resources == [uploads];
+                    assert!(is_one, "{statement:#}");
+                }
+                ("s3", _) => {
+                    let uploads = format!("arn:${{AWS::Partition}}:s3:::{UPLOADS}");
+                    let uploads = format!("{uploads}/{UPLOADS_PREFIX}*");
+                    let packs = "${SearchBucket.Arn}/packs/*";
+                    let is_one = resources == [packs] || resources == [uploads];
+                    assert!(is_one, "{statement:#}");
+                }
+                ("lambda", "InvokeFunction") => {
+                    let name = text(&functions(&template)["Ingest"]["FunctionName"]);
+                    let itself = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}";
+                    assert_eq!(resources, [format!("{itself}:function:{name}")]);
+                }
                 _ => panic!("which things may it {action}? {statement:#}"),
             }
             granted += 1;
@@ -612,11 +712,13 @@ fn there_is_an_alarm_on_whatever_may_go_wrong() {
     let template = template();
     let functions: Vec<&str> = functions(&template).into_keys().collect();
     let one = |metric, of: &[&'static str]| Watched::from([(metric, of.to_vec())]);
-    let sum = |metric, but: Option<&str>| {
-        let summed = functions.iter().filter(|function| Some(**function) != but);
+    let sum = |metric, but: &[&str]| {
+        let summed = functions.iter().filter(|function| !but.contains(*function));
         let metrics = summed.map(|function| (metric, vec![*function]));
         metrics.collect::<Watched>()
     };
+    // Nobody waits for them; and an alarm takes ten metrics.
+    let background = ["Indexer", "Ingest"];
     // By the API's name, so that the alarms find it.
     assert_eq!(api(&template)["Name"], "AWS::StackName");
     let stage = ["AWS::StackName", "Api.Stage"];
@@ -624,8 +726,11 @@ fn there_is_an_alarm_on_whatever_may_go_wrong() {
         one("5XXError", &stage),
         one("Latency", &stage),
         // The authorizer's refusals are errors to Lambda.
-        sum("Errors", Some("Authorizer")),
-        sum("Throttles", None),
+        sum("Errors", &["Authorizer"]),
+        sum("Throttles", &background),
+        background
+            .map(|function| ("Throttles", vec![function]))
+            .into(),
         Watched::from([
             ("ReadThrottleEvents", vec!["Table"]),
             ("WriteThrottleEvents", vec!["Table"]),
@@ -634,6 +739,10 @@ fn there_is_an_alarm_on_whatever_may_go_wrong() {
         one(
             "ApproximateNumberOfMessagesVisible",
             &["IndexerFailures.QueueName"],
+        ),
+        one(
+            "ApproximateNumberOfMessagesVisible",
+            &["IngestFailures.QueueName"],
         ),
     ]);
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");

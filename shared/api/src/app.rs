@@ -1,9 +1,10 @@
 //! What every request of a process shares.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use auth::Verifier;
+use files::Files;
 use indexing::Indexes;
 use model::id::{CollectionName, TenantId, UploadId, UserId};
 use model::period::Period;
@@ -39,6 +40,7 @@ pub struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) limiter: Limiter,
     indexes: Option<Indexes>,
+    files: OnceLock<Files>,
     alone_since: Option<Moment>,
     welcomed: Remembered<(TenantId, UserId)>,
     /// Tenants whose plan capped searches when it was last read.
@@ -78,6 +80,7 @@ impl App {
             verifier: config.verifier(),
             limiter: Limiter::default(),
             indexes,
+            files: OnceLock::new(),
             ids: Ids,
             welcomed: Remembered::default(),
             capped: Remembered::default(),
@@ -86,6 +89,14 @@ impl App {
             config,
             alone_since,
         }))
+    }
+
+    /// The same with a store of uploaded files, for families that take them.
+    #[must_use]
+    pub fn with_files(self, files: Files) -> Self {
+        // An app has one store from its first request on.
+        let _ = self.0.files.set(files);
+        self
     }
 
     /// Makes sure that a caller's tenant and user exist. A process asks the table once for each:
@@ -188,6 +199,18 @@ impl App {
     pub fn indexes(&self) -> Result<&Indexes> {
         let missing = || Error::internal(std::io::Error::other("the app has no search store"));
         self.indexes.as_ref().ok_or_else(missing)
+    }
+
+    /// The uploaded files.
+    pub fn files(&self) -> Result<&Files> {
+        let missing = || Error::internal(std::io::Error::other("the app has no store of files"));
+        self.files.get().ok_or_else(missing)
+    }
+
+    /// Since when no other process can still be at what it began before.
+    #[must_use]
+    pub fn alone_since(&self) -> Option<Moment> {
+        self.alone_since
     }
 
     /// As [`App::summary`], with how far each collection's index is.

@@ -6,10 +6,13 @@
 //! of its start.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Config, Credentials, Region, SharedHttpClient};
+use aws_sdk_dynamodb::config::{
+    Config, Credentials, Region, SharedCredentialsProvider, SharedHttpClient,
+};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_types::SdkConfig;
 use table::Table;
 
 use crate::config::{BadConfig, bad};
@@ -30,6 +33,8 @@ pub(crate) struct Aws {
     credentials: Credentials,
     /// `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL`: another DynamoDB than the region's.
     endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_LAMBDA`, else `AWS_ENDPOINT_URL`: another Lambda than the region's.
+    lambda: Option<String>,
     /// `TABLE_NAME`; `portal`.
     table: String,
     /// The trusted roots in PEM: those in the file that `AWS_CA_BUNDLE` names, else Amazon's.
@@ -61,13 +66,18 @@ impl Aws {
                 "environment",
             ),
             endpoint: read("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| read("AWS_ENDPOINT_URL")),
+            lambda: read("AWS_ENDPOINT_URL_LAMBDA").or_else(|| read("AWS_ENDPOINT_URL")),
             table: read("TABLE_NAME").unwrap_or_else(|| TABLE_NAME.to_owned()),
             roots,
         })
     }
 
-    /// A client that trusts the roots and nobody else.
-    fn https(&self) -> Result<SharedHttpClient, BadConfig> {
+    /// A client that trusts the roots and nobody else. A service on this machine is reached without
+    /// TLS, and needs no roots.
+    fn client(&self, endpoint: Option<&str>) -> Result<SharedHttpClient, BadConfig> {
+        if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+            return Ok(Builder::new().build_http());
+        }
         let trust = TrustStore::empty().with_pem_certificate(self.roots.clone());
         let tls = TlsContext::builder().with_trust_store(trust).build();
         let tls = tls.map_err(|error| bad("AWS_CA_BUNDLE", format!("cannot be used: {error}")))?;
@@ -79,13 +89,7 @@ impl Aws {
 
     /// The table.
     pub(crate) fn table(&self) -> Result<Table, BadConfig> {
-        // An engine on this machine is reached without TLS, and needs no roots.
-        let is_plain = |endpoint: &String| endpoint.starts_with("http://");
-        let client = if self.endpoint.as_ref().is_some_and(is_plain) {
-            Builder::new().build_http()
-        } else {
-            self.https()?
-        };
+        let client = self.client(self.endpoint.as_deref())?;
         let mut config = table::with_retries(Config::builder())
             .behavior_version_latest()
             .region(Region::new(self.region.clone()))
@@ -93,6 +97,17 @@ impl Aws {
             .http_client(client);
         config.set_endpoint_url(self.endpoint.clone());
         Ok(Table::new(Client::from_conf(config.build()), &self.table))
+    }
+
+    /// What the SDK needs to call functions.
+    pub(crate) fn lambda(&self) -> Result<SdkConfig, BadConfig> {
+        let credentials = SharedCredentialsProvider::new(self.credentials.clone());
+        let mut config = SdkConfig::builder()
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(credentials)
+            .http_client(self.client(self.lambda.as_deref())?);
+        config.set_endpoint_url(self.lambda.clone());
+        Ok(config.build())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use auth::{JwtSecret, Verifier};
 use axum::http::HeaderValue;
+use files::{Door, Files};
 use model::plan::Plan;
 use search::{Caches, Store};
 
@@ -32,6 +33,9 @@ pub struct Config {
     pub cors_origins: Vec<HeaderValue>,
     /// Where the packs of search indexes are.
     pub search: StoreConfig,
+    /// `UPLOAD_STORE_URL`: where uploaded files are that are too large for a request,
+    /// `s3://bucket/prefix` or `file:///folder`.
+    pub uploads: Option<String>,
 }
 
 /// A setting that cannot be used.
@@ -99,7 +103,22 @@ impl Config {
             upload_time,
             cors_origins,
             search: StoreConfig::read(&variable),
+            uploads: read("UPLOAD_STORE_URL"),
         })
+    }
+
+    /// Opens the store of uploaded files, if one is set. It is trusted by these roots, in PEM, or else
+    /// by the machine's; one on this machine takes files by `door`.
+    pub fn open_files(
+        &self,
+        roots: Option<&[u8]>,
+        door: Option<Door>,
+    ) -> Result<Option<Files>, BadConfig> {
+        let open = |url: &String| {
+            Files::open(url, roots, door)
+                .map_err(|error| bad("UPLOAD_STORE_URL", format!("cannot be used: {error}")))
+        };
+        self.uploads.as_ref().map(open).transpose()
     }
 
     /// What verifies tokens under these settings.

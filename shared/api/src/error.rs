@@ -103,6 +103,15 @@ impl From<indexing::Error> for Error {
     }
 }
 
+impl From<files::Error> for Error {
+    fn from(error: files::Error) -> Self {
+        match error {
+            files::Error::Failed(_) => Self::Unavailable(Arc::new(error)),
+            _ => Self::internal(error),
+        }
+    }
+}
+
 impl From<tokio::task::JoinError> for Error {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::internal(error)

@@ -12,6 +12,7 @@ mod body;
 mod caller;
 mod clock;
 mod config;
+mod cursor;
 mod edge;
 mod error;
 mod ids;
@@ -25,11 +26,14 @@ pub use body::Body;
 pub use caller::{Caller, Editor, Searcher};
 pub use clock::Clock;
 pub use config::{BadConfig, Config, StoreConfig};
+pub use cursor::Cursor;
 pub use edge::serve;
 pub use error::{Error, Place, Result};
 pub use ids::Ids;
 pub use params::{Params, Path};
-pub use run::{indexes_from_env, run, run_with_search, run_without_table};
+pub use run::{
+    app_from_env, indexes_from_env, lambda_from_env, run, run_with_search, run_without_table,
+};
 
 /// Milliseconds, to the microsecond: a duration in an answer.
 #[must_use]

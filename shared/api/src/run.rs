@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_types::SdkConfig;
 use indexing::Indexes;
 use lambda_http::tracing;
 use search::Store;
@@ -9,7 +10,7 @@ use search::Store;
 use crate::app::App;
 use crate::aws::Aws;
 use crate::clock::Clock;
-use crate::config::{BadConfig, Config, StoreConfig};
+use crate::config::{BadConfig, Config, StoreConfig, bad};
 use crate::edge::serve;
 
 /// How much of what was read of the search store a sandbox keeps on its disk, of which every Lambda
@@ -42,6 +43,7 @@ async fn start(
     let config = Config::from_env()?;
     let aws = Aws::from_env()?;
     let store = store(&config, &aws)?;
+    let files = config.open_files(Some(&aws.roots), None)?;
     let table = aws.table()?;
     // Connections that are made now are not made at the first request's expense: until the runtime
     // asks for that, a sandbox has a whole processor.
@@ -53,8 +55,30 @@ async fn start(
         };
         tokio::join!(table.connect(), connect);
     }
-    let app = App::new(table, store, config, Clock::System, None);
+    let mut app = App::new(table, store, config, Clock::System, None);
+    if let Some(files) = files {
+        app = app.with_files(files);
+    }
     lambda_http::run(serve(routes, &app)).await
+}
+
+/// The whole service of the deployment, for a function that answers no requests: it needs
+/// `SEARCH_STORE_URL` and `UPLOAD_STORE_URL`.
+pub async fn app_from_env() -> Result<App, BadConfig> {
+    let config = Config::from_env()?;
+    let aws = Aws::from_env()?;
+    let store = open(&config.search, &aws)?;
+    let files = config.open_files(Some(&aws.roots), None)?;
+    let files = files.ok_or_else(|| bad("UPLOAD_STORE_URL", "is not set"))?;
+    let table = aws.table()?;
+    tokio::join!(table.connect(), store.connect());
+    let app = App::new(table, Some(store), config, Clock::System, None);
+    Ok(app.with_files(files))
+}
+
+/// What the SDK needs to call functions of the deployment.
+pub fn lambda_from_env() -> Result<SdkConfig, BadConfig> {
+    Aws::from_env()?.lambda()
 }
 
 /// The search indexes of the deployment, for a function that answers no requests.

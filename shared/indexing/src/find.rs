@@ -24,6 +24,9 @@ const WAITING: Duration = Duration::from_secs(20);
 pub struct Found {
     /// The page.
     pub page: Page,
+    /// The generation whose records the hits are. It is another one than the collection had that was
+    /// asked for, if that was replaced meanwhile.
+    pub of: Generation,
     /// Whether the index was open already.
     pub warm: bool,
     /// Where the hits stand on their way into the index; those that are not here are in it.
@@ -140,6 +143,7 @@ impl Indexes {
         Ok(Found {
             statuses: statuses.collect(),
             page,
+            of: seen.of,
             warm: synced.warm,
         })
     }

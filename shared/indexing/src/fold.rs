@@ -78,8 +78,8 @@ pub(crate) struct Leased {
 }
 
 impl Indexes {
-    /// Folds what is marked in a generation of a collection. Markers of uploads are left to them as
-    /// long as they may be at it, but for `own`.
+    /// Folds what is marked in a generation of a collection, unless that went out of use. Markers of
+    /// uploads are left to them as long as they may be at it, but for `own`.
     ///
     /// By a task of its own: a caller that gives up does not leave a lease behind.
     pub async fn fold(
@@ -111,6 +111,11 @@ impl Indexes {
         let Some(mut leased) = self.lease(tenant, name, Some(generation)).await? else {
             return Ok(Folded::Busy);
         };
+        if !leased.collection.uses(generation) {
+            // It was replaced, or its replace was cancelled: its index is not to come back.
+            leased.end().await;
+            return Ok(Folded::Nothing);
+        }
         let folded = match leased.fold(own, effort).await {
             Err(error) if error.is_lost() => {
                 tracing::warn!(%tenant, collection = %name, %error, "an index is lost");

@@ -5,12 +5,14 @@
 //! before it searches (`slot`, `find`): so a change is found, or gone, the moment its call has
 //! returned, whichever process asks. A fold (`fold`), one at a time under a lease, turns markers
 //! into a pack, publishes the pointer and removes the markers. What is lost is built anew from the
-//! table (`rebuild`); what is left over on the store is swept up (`sweep`).
+//! table (`rebuild`); what is left over on the store is swept up (`sweep`); and generations that a
+//! replace left behind are deleted (`retire`).
 
 mod find;
 mod fold;
 mod progress;
 mod rebuild;
+mod retire;
 mod slot;
 mod sweep;
 mod worker;
@@ -29,6 +31,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub use find::Found;
 pub use fold::{Folded, Own};
 pub use progress::Progress;
+pub use retire::RETIRED_FOR;
 pub use search::Effort;
 
 use slot::Slots;

@@ -27,8 +27,21 @@ impl Indexes {
         collection: &Collection,
         markers: &Markers,
     ) -> Result<Progress> {
+        let generation = collection.generation;
+        self.progress_of(tenant, (collection, generation), markers)
+            .await
+    }
+
+    /// The same of a generation that need not be served.
+    pub async fn progress_of(
+        &self,
+        tenant: &TenantId,
+        (collection, generation): (&Collection, u32),
+        markers: &Markers,
+    ) -> Result<Progress> {
         // What is marked again has another try before it.
-        let failed = collection.index().map(|index| &index.failed);
+        let index = collection.indexes.get(&generation);
+        let failed = index.map(|index| &index.failed);
         let failed = failed.into_iter().flatten();
         let failed = failed.filter(|id| !markers.records.contains_key(id));
         let mut progress = Progress {

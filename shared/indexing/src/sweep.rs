@@ -1,5 +1,6 @@
 //! Sweeping up what is left over on the store: packs that a fold wrote and never published, packs
-//! that went out of use long ago, and what is left of collections that are gone.
+//! that went out of use long ago, and what is left of collections that are gone. Retired generations
+//! of the collections that it meets go with it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -24,11 +25,11 @@ impl Indexes {
         let mut collections: BTreeMap<(TenantId, CollectionName), Vec<String>> = BTreeMap::new();
         let mut swept = 0;
         for object in self.0.store.list("").await? {
-            if !alone && object.written > now - OLD {
-                continue;
-            }
             if let Some(collection) = collection_of(&object.path) {
-                collections.entry(collection).or_default().push(object.path);
+                let paths = collections.entry(collection).or_default();
+                if alone || object.written <= now - OLD {
+                    paths.push(object.path);
+                }
             }
         }
         for ((tenant, name), paths) in collections {
@@ -36,6 +37,9 @@ impl Indexes {
             if view.is_none() && !alone {
                 continue;
             }
+            let retired = view
+                .as_ref()
+                .is_some_and(|view| !view.collection.retired.is_empty());
             let named =
                 view.map_or_else(HashSet::new, |view| named(&tenant, &view.collection, now));
             for path in paths {
@@ -43,6 +47,9 @@ impl Indexes {
                     self.0.store.delete(&path).await?;
                     swept += 1;
                 }
+            }
+            if retired {
+                self.retire(&tenant, &name).await?;
             }
         }
         Ok(swept)

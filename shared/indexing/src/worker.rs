@@ -1,5 +1,6 @@
-//! The folds of a process that lives on: what was left by calls is folded a little later, and
-//! segments that have become many are merged. In AWS a function on the table's stream does it.
+//! The folds of a process that lives on: what was left by calls is folded a little later, segments
+//! that have become many are merged, and generations that were replaced are deleted. In AWS a
+//! function on the table's stream does it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -101,11 +102,12 @@ impl Indexes {
         }
     }
 
-    /// Folds what a collection has to fold by now: enough changes, or some that have waited.
+    /// Folds what a collection has to fold by now, enough changes or some that have waited; then
+    /// deletes what it does not serve any more.
     pub(crate) async fn look(&self, tenant: &TenantId, name: &CollectionName) -> Result<Look> {
-        let due = self.due(tenant, name).await?;
+        let work = self.due(tenant, name).await?;
         let mut look = Look::Done;
-        for due in due {
+        for due in work.generations {
             if due.fold {
                 self.fold_in_background(tenant, name, due.generation)
                     .await?;
@@ -114,16 +116,19 @@ impl Indexes {
                 look = Look::Again;
             }
         }
+        if work.retired && !self.retire(tenant, name).await? {
+            look = Look::Again;
+        }
         Ok(look)
     }
 
-    /// Folds everything that a collection has to fold, and merges what is to be merged; false if
-    /// somebody else is at it.
+    /// Folds everything that a collection has to fold, merges what is to be merged, and deletes what
+    /// has not been served for long enough; false if somebody else is at it.
     pub async fn tend(&self, tenant: &TenantId, name: &CollectionName) -> Result<bool> {
         for _ in 0..MAX_FOLDS {
-            let due = self.due(tenant, name).await?;
+            let work = self.due(tenant, name).await?;
             let mut done = true;
-            for due in due {
+            for due in work.generations {
                 if due.takes == 0 && !due.merge {
                     continue;
                 }
@@ -135,6 +140,10 @@ impl Indexes {
                 }
             }
             if done {
+                if work.retired {
+                    // What has to stay for a while yet is for the sweep.
+                    self.retire(tenant, name).await?;
+                }
                 return Ok(true);
             }
         }
@@ -152,14 +161,14 @@ impl Indexes {
             .await
     }
 
-    /// What there is to do in each generation of a collection that is in use.
-    async fn due(&self, tenant: &TenantId, name: &CollectionName) -> Result<Vec<Due>> {
+    /// What there is to do in a collection.
+    async fn due(&self, tenant: &TenantId, name: &CollectionName) -> Result<Work> {
         let Some(view) = self.0.table.index_view(tenant, name).await? else {
-            return Ok(Vec::new());
+            return Ok(Work::default());
         };
         let now = self.now();
         let collection = &view.collection;
-        let generations = [Some(collection.generation), collection.staging];
+        let generations = [Some(collection.generation), collection.staging()];
         let due = generations.into_iter().flatten().map(|generation| {
             let of = Generation {
                 number: collection.number,
@@ -181,8 +190,20 @@ impl Indexes {
                 left: !markers.is_empty() || merge,
             }
         });
-        Ok(due.collect())
+        Ok(Work {
+            generations: due.collect(),
+            retired: !collection.retired.is_empty(),
+        })
     }
+}
+
+/// What there is to do in a collection.
+#[derive(Default)]
+struct Work {
+    /// In each generation that is in use.
+    generations: Vec<Due>,
+    /// Whether there are generations that are not.
+    retired: bool,
 }
 
 /// What there is to do in a generation.

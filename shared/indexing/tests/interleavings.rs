@@ -391,9 +391,10 @@ async fn write(
                 all.push(row.record.clone());
             }
             Some(Added::Exists(existing)) => {
-                assert_eq!(Some(&*existing), row.before.as_ref());
+                let existing = existing.record;
+                assert_eq!(Some(&existing), row.before.as_ref());
                 let next = row.after();
-                if next != *existing {
+                if next != existing {
                     let changed = table.change_record(place, &existing, &next, upload).await;
                     assert!(changed.expect("an answer"), "{} is another", next.id);
                     tally.change(next.id);

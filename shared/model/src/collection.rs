@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{CollectionName, RecordType};
+use crate::id::{CollectionName, RecordType, UploadId};
 use crate::index::Pointer;
 use crate::time::{self, Moment};
 
@@ -18,9 +18,13 @@ pub struct Collection {
     pub number: u32,
     /// The generation of records that is served.
     pub generation: u32,
-    /// The generation that a replace is filling.
-    pub staging: Option<u32>,
-    /// The record types that were ever uploaded.
+    /// The highest generation that there ever was: none is used twice.
+    pub last_generation: u32,
+    /// The replace that is under way.
+    pub replace: Option<Replace>,
+    /// Generations that are not in use any more, until they are deleted.
+    pub retired: Vec<Retired>,
+    /// The record types that were ever uploaded to the generation that is served.
     pub record_types: BTreeSet<RecordType>,
     /// The search index of each generation. One that has none has to be built.
     pub indexes: BTreeMap<u32, Pointer>,
@@ -34,6 +38,41 @@ impl Collection {
     pub fn index(&self) -> Option<&Pointer> {
         self.indexes.get(&self.generation)
     }
+
+    /// The generation that a replace fills.
+    #[must_use]
+    pub fn staging(&self) -> Option<u32> {
+        self.replace.as_ref().map(|replace| replace.generation)
+    }
+
+    /// Whether a generation is served or being filled.
+    #[must_use]
+    pub fn uses(&self, generation: u32) -> bool {
+        generation == self.generation || self.staging() == Some(generation)
+    }
+}
+
+/// That an upload fills another generation, which is to be served in place of the present one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replace {
+    /// The generation.
+    pub generation: u32,
+    /// The upload.
+    pub upload: UploadId,
+    /// The type of its records.
+    pub record_type: RecordType,
+    /// When it began.
+    #[serde(serialize_with = "time::in_table")]
+    pub started_at: Moment,
+}
+
+/// A generation that is not in use any more. Whoever began before may still read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retired {
+    /// The generation.
+    pub generation: u32,
+    /// When it went out of use.
+    pub at: Moment,
 }
 
 /// That somebody, and nobody else, may change a collection's indexes.

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod quickstart;
 pub mod record;
 pub mod time;
+pub mod upload;
 pub mod usage;
 
 pub use fault::{Fault, Faults};

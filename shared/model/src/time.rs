@@ -43,6 +43,14 @@ pub fn in_table<S: Serializer>(moment: &Moment, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(&stored(*moment))
 }
 
+/// For `#[serde(serialize_with)]`: a moment in the table, or none.
+pub fn in_table_option<S: Serializer>(
+    moment: &Option<Moment>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    moment.map(stored).serialize(serializer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

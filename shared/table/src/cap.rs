@@ -16,7 +16,8 @@ use model::id::{CollectionName, RecordId, RecordType, SHARDS, TenantId, UploadId
 use model::plan::Limits;
 use model::quickstart::Step;
 use model::record::Visibility;
-use model::time::Moment;
+use model::time::{Moment, stored};
+use model::upload::Job;
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Key, moment};
@@ -25,6 +26,7 @@ use crate::record::Place;
 use crate::retry::{ABSENT, Change, Outcome, random};
 use crate::summary::Summary;
 use crate::tenant::summary_pk;
+use crate::upload::UploadLease;
 use crate::{Result, Table, collection};
 
 pub(crate) const SK: &str = "CAPS";
@@ -36,9 +38,9 @@ pub(crate) fn key(tenant: &TenantId) -> Key {
 /// What uploads in flight have reserved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps {
-    version: u64,
+    pub(crate) version: u64,
     /// The number that the last new collection got.
-    last_number: u32,
+    pub(crate) last_number: u32,
     #[serde(default)]
     held: BTreeMap<String, Hold>,
 }
@@ -65,12 +67,39 @@ pub struct Hold {
     /// The version of the index's pointer when it was taken.
     #[serde(default)]
     pub base: u64,
+    /// Whether the generation is one that a replace fills.
+    #[serde(default)]
+    pub staging: bool,
     /// Whether it is counted already; then it is only waiting to be removed.
     #[serde(default)]
     done: bool,
 }
 
+impl Hold {
+    /// The generation that it writes to.
+    #[must_use]
+    pub fn of(&self) -> Generation {
+        Generation {
+            number: self.number,
+            generation: self.generation,
+        }
+    }
+}
+
 impl Caps {
+    /// The number that the next new collection gets.
+    #[must_use]
+    pub fn next_number(&self) -> u32 {
+        self.last_number + 1
+    }
+
+    /// What an upload has reserved, if it is not counted yet.
+    #[must_use]
+    pub fn hold(&self, upload: UploadId) -> Option<&Hold> {
+        let hold = self.held.get(&upload.to_string());
+        hold.filter(|hold| !hold.done)
+    }
+
     /// The reservations whose uploads write no more: their time is over, or they were taken
     /// before `alone_since`, when this process became the only one that may write.
     #[must_use]
@@ -82,6 +111,13 @@ impl Caps {
             })
             .filter_map(|(id, hold)| Some((id.parse().ok()?, hold.clone())))
             .collect()
+    }
+
+    /// Whether an upload that has reserved may still write to a generation.
+    #[must_use]
+    pub fn holds(&self, of: Generation) -> bool {
+        let mut held = self.held.values().filter(|hold| !hold.done);
+        held.any(|hold| (hold.number, hold.generation) == (of.number, of.generation))
     }
 }
 
@@ -104,6 +140,25 @@ pub struct Request<'a> {
     pub format: u32,
 }
 
+/// An upload as it is written down in the transaction that reserves or settles for it, by whoever
+/// has its lease, if it has one.
+#[derive(Debug, Clone, Copy)]
+pub struct Note<'a> {
+    /// The upload.
+    pub job: &'a Job,
+    /// The lease of the one that works on it in the background.
+    pub lease: Option<&'a UploadLease>,
+}
+
+/// How a part of an upload ends.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ending<'a> {
+    /// The upload from then on.
+    pub note: Option<Note<'a>>,
+    /// What is reserved for its next part, by the id under which that is written.
+    pub next: Option<(UploadId, &'a Hold)>,
+}
+
 /// What reserving came to.
 #[expect(clippy::large_enum_variant, reason = "an upload has one of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +171,8 @@ pub enum Reserved {
     CollectionCap,
     /// It depends on uploads in flight, or another one was faster: ask again with a new summary.
     Again,
+    /// Somebody else works on the upload.
+    Lost,
 }
 
 /// What an upload did to one shard.
@@ -151,11 +208,104 @@ impl Tally {
         self.batch.changed.push(id);
     }
 
+    /// How many records were added.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        self.shards.values().map(|shard| shard.added).sum()
+    }
+
     /// Whether it did nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shards.is_empty()
     }
+}
+
+/// Why a plan's caps do not let `request` be reserved now, if they do not.
+fn refusal(
+    summary: &Summary,
+    limits: &Limits,
+    request: &Request<'_>,
+    staging: Option<u32>,
+) -> Option<Reserved> {
+    if let Some(most) = limits.records.filter(|_| request.rows > 0) {
+        let (counted, reserved) = claims(summary, request, staging);
+        if counted > most {
+            return Some(Reserved::RecordCap);
+        }
+        if reserved > most {
+            return Some(Reserved::Again);
+        }
+    }
+    match room(summary, limits, request.collection) {
+        Room::Yes => None,
+        Room::Full => Some(Reserved::CollectionCap),
+        Room::Held => Some(Reserved::Again),
+    }
+}
+
+/// Whether a plan has room for a collection that may not be live yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// It has.
+    Yes,
+    /// Others have taken it.
+    Full,
+    /// Uploads in flight hold it.
+    Held,
+}
+
+pub(crate) fn room(summary: &Summary, limits: &Limits, name: &CollectionName) -> Room {
+    let Some(most) = limits.collections else {
+        return Room::Yes;
+    };
+    let live = summary.collections.iter();
+    let mut names: BTreeSet<_> = live.map(|(collection, _)| &collection.name).collect();
+    let is_full = |names: &BTreeSet<_>| !names.contains(name) && names.len() >= most as usize;
+    if is_full(&names) {
+        return Room::Full;
+    }
+    names.extend(summary.caps.held.values().map(|hold| &hold.collection));
+    if is_full(&names) {
+        Room::Held
+    } else {
+        Room::Yes
+    }
+}
+
+/// The most records that there may be with what `request` adds: by what is counted alone, and by
+/// what is reserved too. A collection that is being replaced has room for the larger of its two
+/// generations: after the swap, or after its cancellation, only one is left.
+fn claims(summary: &Summary, request: &Request<'_>, staging: Option<u32>) -> (u64, u64) {
+    let held = || summary.caps.held.values();
+    let mut claimed = (0, 0);
+    let mut known: BTreeSet<Generation> = BTreeSet::new();
+    for (collection, counts) in &summary.collections {
+        let served = Generation::served(collection);
+        let replacing = Generation::staging(collection);
+        let staged = summary.staged(&collection.name).unwrap_or(0);
+        let mut largest = (0, 0);
+        for (of, count) in [(Some(served), counts.total), (replacing, staged)] {
+            let Some(of) = of else { continue };
+            known.insert(of);
+            let asked = collection.name == *request.collection
+                && of.generation == staging.unwrap_or(collection.generation);
+            let counted = count + if asked { request.rows } else { 0 };
+            let mine = held().filter(|hold| hold.of() == of);
+            let reserved = counted + mine.map(|hold| hold.rows).sum::<u64>();
+            largest = (counted.max(largest.0), reserved.max(largest.1));
+        }
+        claimed = (claimed.0 + largest.0, claimed.1 + largest.1);
+    }
+    let live = |name: &CollectionName| summary.collections.iter().any(|(it, _)| it.name == *name);
+    if !live(request.collection) {
+        claimed = (claimed.0 + request.rows, claimed.1 + request.rows);
+    }
+    let others = held().filter(|hold| !known.contains(&hold.of()));
+    (
+        claimed.0,
+        claimed.1 + others.map(|hold| hold.rows).sum::<u64>(),
+    )
 }
 
 impl Table {
@@ -167,45 +317,40 @@ impl Table {
         limits: &Limits,
         request: &Request<'_>,
     ) -> Result<Reserved> {
+        self.reserve_for(tenant, summary, limits, request, (None, None))
+            .await
+    }
+
+    /// The same for a generation that a replace fills, if one is named, together with the note of
+    /// the upload, if there is one.
+    pub async fn reserve_for(
+        &self,
+        tenant: &TenantId,
+        summary: &Summary,
+        limits: &Limits,
+        request: &Request<'_>,
+        (staging, note): (Option<u32>, Option<Note<'_>>),
+    ) -> Result<Reserved> {
+        if let Some(refused) = refusal(summary, limits, request, staging) {
+            return Ok(refused);
+        }
         let caps = &summary.caps;
-        if let Some(most) = limits.records {
-            let used = summary.records() + request.rows;
-            let reserved: u64 = caps.held.values().map(|hold| hold.rows).sum();
-            if request.rows > 0 && used > most {
-                return Ok(Reserved::RecordCap);
-            }
-            if request.rows > 0 && used + reserved > most {
-                return Ok(Reserved::Again);
-            }
-        }
-        if let Some(most) = limits.collections {
-            let most = most as usize;
-            let mut names: BTreeSet<_> = summary
-                .collections
-                .iter()
-                .map(|(collection, _)| &collection.name)
-                .collect();
-            if !names.contains(request.collection) && names.len() >= most {
-                return Ok(Reserved::CollectionCap);
-            }
-            names.extend(caps.held.values().map(|hold| &hold.collection));
-            if !names.contains(request.collection) && names.len() >= most {
-                return Ok(Reserved::Again);
-            }
-        }
         let known = summary.collection(request.collection);
         let collection = known.cloned().unwrap_or_else(|| {
             collection::new(request.collection, caps.last_number + 1, request.format)
         });
+        let generation = staging.unwrap_or(collection.generation);
+        let pointer = collection.indexes.get(&generation);
         let hold = Hold {
             collection: collection.name.clone(),
             number: collection.number,
-            generation: collection.generation,
+            generation,
             record_type: request.record_type.clone(),
             rows: request.rows,
             since: request.since,
             until: request.until,
-            base: collection.index().map_or(0, |pointer| pointer.version),
+            base: pointer.map_or(0, |pointer| pointer.version),
+            staging: staging.is_some(),
             done: false,
         };
         let mut next = caps.clone();
@@ -217,15 +362,48 @@ impl Table {
         } else {
             Change::condition("version = :version").value(":version", item::number(caps.version))
         };
-        let mut writes = vec![self.put_write(item::build(&key(tenant), &next)?, &unchanged)?];
+        let mut writes = Vec::new();
+        if let Some(lease) = note.and_then(|note| note.lease.map(|lease| (note.job.id, lease))) {
+            writes.push(self.lease_write(tenant, lease.0, lease.1)?);
+        }
+        let leased = !writes.is_empty();
+        writes.push(self.put_write(item::build(&key(tenant), &next)?, &unchanged)?);
         if known.is_none() {
             let item = collection::reserved(tenant, &collection)?;
             writes.push(self.put_write(item, &Change::condition(ABSENT))?);
         }
+        if let Some(note) = note {
+            writes.push(self.upload_write(tenant, note.job, request.since)?);
+        }
         match self.transact(writes).await? {
             Outcome::Done => Ok(Reserved::Yes(collection, hold)),
+            outcome if leased && outcome.refused(0) => Ok(Reserved::Lost),
             Outcome::Refused(_) => Ok(Reserved::Again),
         }
+    }
+
+    /// Moves a reservation under which nothing is written yet: to the generation and the pointer's
+    /// version that the collection has by now, and to another end. False if it is not there any more.
+    pub async fn move_hold(
+        &self,
+        tenant: &TenantId,
+        upload: UploadId,
+        hold: &Hold,
+    ) -> Result<bool> {
+        let change = Change::update(
+            "SET held.#upload.#base = :base, held.#upload.generation = :generation, \
+             held.#upload.#until = :until, version = version + :one",
+        )
+        .when("held.#upload.done = :no")
+        .name("#upload", upload.to_string())
+        .name("#base", "base")
+        .name("#until", "until")
+        .value(":base", item::number(hold.base))
+        .value(":generation", item::number(hold.generation))
+        .value(":until", item::text(stored(hold.until)))
+        .value(":one", item::number(1))
+        .value(":no", AttributeValue::Bool(false));
+        Ok(self.update(&key(tenant), &change).await?.is_some())
     }
 
     /// Ends an upload whose last record was written at `now`: its counters, its collection's and the
@@ -242,14 +420,42 @@ impl Table {
         tally: &Tally,
         now: Moment,
     ) -> Result<bool> {
+        self.settle_part(tenant, (upload, hold), tally, now, Ending::default())
+            .await
+    }
+
+    /// The same for a part of an upload, together with what `ending` says. False also if somebody
+    /// else works on the upload by now.
+    pub async fn settle_part(
+        &self,
+        tenant: &TenantId,
+        (upload, hold): (UploadId, &Hold),
+        tally: &Tally,
+        now: Moment,
+        ending: Ending<'_>,
+    ) -> Result<bool> {
         // The version moves, so that no reservation puts back what it read before.
-        let done = Change::update("SET held.#upload.done = :yes, version = version + :one")
+        let mut done = "SET held.#upload.done = :yes, version = version + :one".to_owned();
+        if ending.next.is_some() {
+            done += ", held.#next = :next";
+        }
+        let mut done = Change::update(done)
             .when("held.#upload.done = :no")
             .name("#upload", upload.to_string())
             .value(":one", item::number(1))
             .value(":yes", AttributeValue::Bool(true))
             .value(":no", AttributeValue::Bool(false));
+        if let Some((next, hold)) = ending.next {
+            let hold = item::value(hold)?;
+            done = done.name("#next", next.to_string()).value(":next", hold);
+        }
         let mut others = Vec::new();
+        if let Some(note) = ending.note {
+            others.push(self.upload_write(tenant, note.job, now)?);
+            if let Some(lease) = note.lease {
+                others.push(self.lease_write(tenant, note.job.id, lease)?);
+            }
+        }
         let mut written = (0, 0);
         if !tally.is_empty() {
             let batch = &tally.batch;
@@ -264,17 +470,17 @@ impl Table {
                 since: hold.since,
                 until: hold.until,
             };
-            let of = Generation {
-                number: hold.number,
-                generation: hold.generation,
-            };
+            let of = hold.of();
             let marker = Self::batch_marker(tenant, &hold.collection, of, upload, &marker)?;
             others.push(self.put_write(marker, &Change::default())?);
-            let types = vec![hold.record_type.to_string()];
-            let live = Change::update("SET live = :live ADD record_types :types")
-                .value(":live", AttributeValue::Bool(true))
-                .value(":types", AttributeValue::Ss(types));
-            others.push(self.update_write(&collection::key(tenant, &hold.collection), &live)?);
+            if !hold.staging {
+                let types = vec![hold.record_type.to_string()];
+                let live = Change::update("SET live = :live ADD record_types :types")
+                    .value(":live", AttributeValue::Bool(true))
+                    .value(":types", AttributeValue::Ss(types));
+                let key = collection::key(tenant, &hold.collection);
+                others.push(self.update_write(&key, &live)?);
+            }
             let checklist = self.checklist(tenant).await?;
             if checklist.completed_at(Step::UploadData).is_none() {
                 others.push(self.stamp_write(tenant, Step::UploadData, now)?);
@@ -287,7 +493,7 @@ impl Table {
             for (shard, counted) in &tally.shards {
                 let (added, public) = (counted.added.cast_signed(), counted.public.cast_signed());
                 let change = collection::count(added, public, now, newer.contains(shard));
-                let key = collection::count_key(tenant, hold.number, *shard);
+                let key = collection::count_key(tenant, hold.of(), *shard);
                 writes.push(self.update_write(&key, &change)?);
             }
             writes.extend(others.iter().cloned());

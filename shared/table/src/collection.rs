@@ -2,23 +2,25 @@
 //!
 //! - `TENANT#<tenant>#SUMMARY` / `COLL#<name>`: the collection
 //! - `TENANT#<tenant>#SUMMARY` / `COUNT#<number>#<shard>`: what is counted of the records in one
-//!   shard; 16 items, summed on read
+//!   shard of the first generation; 16 items, summed on read. A later generation's have its number
+//!   too: `COUNT#<number>#<shard>#<generation>`
 //!
 //! A collection is live from its first record: until the upload that made it has settled with
 //! one, its item is only a reserved number and is not shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::collection::{Collection, Counts, Lease};
+use model::collection::{Collection, Counts, Lease, Replace, Retired};
 use model::id::{CollectionName, RecordType, TenantId};
 use model::index::Pointer;
 use model::time::{Moment, stored};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item, Key, moment_option};
+use crate::marker::Generation;
 use crate::retry::Change;
 use crate::tenant::summary_pk;
-use crate::{Error, Result};
+use crate::{Error, Result, Table};
 
 pub(crate) const PREFIX: &str = "COLL#";
 pub(crate) const COUNT_PREFIX: &str = "COUNT#";
@@ -28,7 +30,13 @@ struct Body {
     name: CollectionName,
     number: u32,
     generation: u32,
-    staging: Option<u32>,
+    /// Zero in an item that had one generation when it was written.
+    #[serde(default)]
+    last_generation: u32,
+    replace: Option<Replace>,
+    /// Each as [`retired_text`] has it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    retired: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     record_types: BTreeSet<RecordType>,
     live: bool,
@@ -50,11 +58,27 @@ pub fn of_key(pk: &str, sk: &str) -> Option<(TenantId, CollectionName)> {
     Some((tenant.parse().ok()?, name.parse().ok()?))
 }
 
-pub(crate) fn count_key(tenant: &TenantId, number: u32, shard: u8) -> Key {
-    Key::new(
-        summary_pk(tenant),
-        format!("{COUNT_PREFIX}{number:010}#{shard:02}"),
-    )
+/// The counters of a shard of records. The first generation's key is older than generations.
+pub(crate) fn count_key(tenant: &TenantId, of: Generation, shard: u8) -> Key {
+    let Generation { number, generation } = of;
+    let mut sk = format!("{COUNT_PREFIX}{number:010}#{shard:02}");
+    if generation > 1 {
+        sk += &format!("#{generation:06}");
+    }
+    Key::new(summary_pk(tenant), sk)
+}
+
+/// A retired generation as an element of a set.
+pub(crate) fn retired_text(retired: Retired) -> String {
+    format!("{:06}#{}", retired.generation, stored(retired.at))
+}
+
+fn read_retired(text: &str) -> Option<Retired> {
+    let (generation, at) = text.split_once('#')?;
+    Some(Retired {
+        generation: generation.parse().ok()?,
+        at: at.parse().ok()?,
+    })
 }
 
 /// A collection that is not live yet. Its index holds nothing, as its generation does.
@@ -63,7 +87,9 @@ pub(crate) fn new(name: &CollectionName, number: u32, format: u32) -> Collection
         name: name.clone(),
         number,
         generation: 1,
-        staging: None,
+        last_generation: 1,
+        replace: None,
+        retired: Vec::new(),
         record_types: BTreeSet::new(),
         indexes: BTreeMap::from([(1, Pointer::empty(format, 1, 0))]),
         lease: None,
@@ -77,7 +103,14 @@ pub(crate) fn reserved(tenant: &TenantId, collection: &Collection) -> Result<Ite
         name: collection.name.clone(),
         number: collection.number,
         generation: collection.generation,
-        staging: collection.staging,
+        last_generation: collection.last_generation,
+        replace: collection.replace.clone(),
+        retired: collection
+            .retired
+            .iter()
+            .copied()
+            .map(retired_text)
+            .collect(),
         record_types: collection.record_types.clone(),
         live: false,
         index: indexes
@@ -91,11 +124,19 @@ pub(crate) fn reserved(tenant: &TenantId, collection: &Collection) -> Result<Ite
 /// A collection, and whether it is live.
 pub(crate) fn read(item: Item) -> Result<(Collection, bool)> {
     let body: Body = item::read(item)?;
+    let staging = body.replace.as_ref().map(|replace| replace.generation);
+    let last = body.last_generation.max(body.generation);
     let collection = Collection {
         name: body.name,
         number: body.number,
         generation: body.generation,
-        staging: body.staging,
+        last_generation: last.max(staging.unwrap_or_default()),
+        replace: body.replace,
+        retired: body
+            .retired
+            .iter()
+            .filter_map(|text| read_retired(text))
+            .collect(),
         record_types: body.record_types,
         indexes: body
             .index
@@ -105,6 +146,19 @@ pub(crate) fn read(item: Item) -> Result<(Collection, bool)> {
         lease: body.lease,
     };
     Ok((collection, body.live))
+}
+
+impl Table {
+    /// A collection; `None` if there is none, or one that is only reserved.
+    pub async fn find_collection(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+    ) -> Result<Option<Collection>> {
+        let item = self.get(&key(tenant, name)).await?;
+        let found = item.map(read).transpose()?;
+        Ok(found.and_then(|(collection, live)| live.then_some(collection)))
+    }
 }
 
 /// What is counted in shards. One shard may be below zero for a while: a record whose upload has not
@@ -138,19 +192,27 @@ impl Sums {
     }
 }
 
-/// A counter item: the collection's number and what one shard counts.
-pub(crate) fn read_sums(item: Item) -> Result<(u32, Sums)> {
+/// A counter item: whose records it counts, and what one shard counts.
+pub(crate) fn read_sums(item: Item) -> Result<(Generation, Sums)> {
     let Key { pk, sk } = Key::of(&item);
-    let number = sk
-        .strip_prefix(COUNT_PREFIX)
-        .and_then(|rest| rest.split_once('#'))
-        .and_then(|(number, _)| number.parse().ok())
-        .ok_or_else(|| Error::Corrupt {
-            pk,
-            sk,
-            reason: "no collection number in its key".to_owned(),
-        })?;
-    Ok((number, item::read(item)?))
+    let of = counted(&sk).ok_or_else(|| Error::Corrupt {
+        pk,
+        sk,
+        reason: "no collection number in its key".to_owned(),
+    })?;
+    Ok((of, item::read(item)?))
+}
+
+/// Whose records an item with this sort key counts.
+fn counted(sk: &str) -> Option<Generation> {
+    let mut parts = sk.strip_prefix(COUNT_PREFIX)?.split('#');
+    let number = parts.next()?.parse().ok()?;
+    parts.next()?;
+    let generation = match parts.next() {
+        Some(generation) => generation.parse().ok()?,
+        None => 1,
+    };
+    Some(Generation { number, generation })
 }
 
 /// Adds to a shard's counter, and dates it unless it has a later date.
@@ -168,4 +230,36 @@ pub(crate) fn count(total: i64, public: i64, at: Moment, newer: bool) -> Change 
         .name("#public", "public")
         .value(":total", item::number(total))
         .value(":public", item::number(public))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counters_of_each_generation_have_keys_of_their_own() {
+        let tenant: TenantId = "t_1".parse().unwrap();
+        let key = |generation| {
+            let of = Generation {
+                number: 7,
+                generation,
+            };
+            let sk = count_key(&tenant, of, 3).sk;
+            assert_eq!(counted(&sk), Some(of));
+            sk
+        };
+        assert_eq!(key(1), "COUNT#0000000007#03");
+        assert_eq!(key(2), "COUNT#0000000007#03#000002");
+    }
+
+    #[test]
+    fn a_retired_generation_is_read_as_it_was_written() {
+        let retired = Retired {
+            generation: 12,
+            at: "2026-03-08T12:00:00.000123Z".parse().unwrap(),
+        };
+        let text = retired_text(retired);
+        assert_eq!(text, "000012#2026-03-08T12:00:00.000123Z");
+        assert_eq!(read_retired(&text), Some(retired));
+    }
 }

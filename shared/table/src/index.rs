@@ -114,8 +114,8 @@ impl Table {
         Ok(())
     }
 
-    /// Publishes the next pointer of a generation, if the lease is still held and the generation's
-    /// pointer is still `before`; says whether it was.
+    /// Publishes the next pointer of a generation, if the lease is still held, the generation is
+    /// still in use and its pointer is still the one that was read; says whether it was.
     pub async fn publish(
         &self,
         tenant: &TenantId,
@@ -125,20 +125,26 @@ impl Table {
         next: &Pointer,
     ) -> Result<bool> {
         let key = collection::key(tenant, &collection.name);
+        let in_use = "lease.#token = :token AND (#served = :of OR #replace.#served = :of)";
         let mut change = Change::update("SET #index.#generation = :next")
             .name("#index", "index")
             .name("#generation", generation.to_string())
             .name("#token", "token")
+            .name("#served", "generation")
+            .name("#replace", "replace")
             .value(":next", item::value(next)?)
+            .value(":of", item::number(generation))
             .value(":token", item::text(&lease.token));
         change = match collection.indexes.get(&generation) {
             Some(before) => change
                 .name("#version", "version")
                 .value(":version", item::number(before.version))
-                .when("lease.#token = :token AND #index.#generation.#version = :version"),
-            None => {
-                change.when("lease.#token = :token AND attribute_not_exists(#index.#generation)")
-            }
+                .when(format!(
+                    "{in_use} AND #index.#generation.#version = :version"
+                )),
+            None => change.when(format!(
+                "{in_use} AND attribute_not_exists(#index.#generation)"
+            )),
         };
         if self.update(&key, &change).await?.is_some() {
             return Ok(true);

@@ -14,7 +14,7 @@
 //! | | `QUICKSTART` | [`quickstart`] |
 //! | | `CAPS` | [`cap`] |
 //! | | `COLL#<name>` | [`collection`] |
-//! | | `COUNT#<number>#<shard>` | [`collection`] |
+//! | | `COUNT#<number>#<shard>`, `COUNT#<number>#<shard>#<generation>` | [`collection`] |
 //! | | `SEARCHES#<period>#<shard>` | [`search`] |
 //! | `TENANT#t#USERS` | `USER#<user>` | [`user`] |
 //! | `TENANT#t#KEYS` | `KEY#<id>`, `COUNT` | [`key`] |
@@ -23,10 +23,15 @@
 //! | `TENANT#t#MARKERS` | `<collection>#<number>#<generation>#...` | [`marker`] |
 //! | `TENANT#t#BATCH#<upload>` | `<part>` | [`marker`] |
 //! | `TENANT#t#RECORDS#<number>#<generation>#<shard>` | `<id>` | [`record`] |
+//! | `TENANT#t#SCHEMAS` | `<collection>#<record type>` | [`schema`] |
+//! | `TENANT#t#SCHEMA#<collection>#<record type>` | `<version>` | [`schema`] |
+//! | `TENANT#t#UPLOADS` | `<upload>` | [`upload`] |
+//! | `TENANT#t#UPLOAD#<upload>` | `LEASE`, `ERRORS#<part>#<number>` | [`upload`] |
 //! | `KEYHASH#<sha256>` | `KEYHASH` | [`key`] |
 
 pub mod cap;
 pub mod collection;
+mod erase;
 mod error;
 pub mod index;
 mod item;
@@ -36,10 +41,13 @@ pub mod marker;
 pub mod open;
 pub mod quickstart;
 pub mod record;
+pub mod replace;
 mod retry;
+pub mod schema;
 pub mod search;
 pub mod summary;
 pub mod tenant;
+pub mod upload;
 pub mod user;
 
 use std::time::Duration;

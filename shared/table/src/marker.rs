@@ -61,6 +61,15 @@ impl Generation {
             generation: collection.generation,
         }
     }
+
+    /// The generation of a collection that a replace fills.
+    #[must_use]
+    pub fn staging(collection: &Collection) -> Option<Self> {
+        Some(Self {
+            number: collection.number,
+            generation: collection.staging()?,
+        })
+    }
 }
 
 /// A record that one call changed.
@@ -537,6 +546,33 @@ impl Table {
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await
+    }
+
+    /// Deletes the markers of a generation, and the ids of the uploads that they name before them:
+    /// what is cut short is done by the next call.
+    pub(crate) async fn delete_markers(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+        of: Generation,
+    ) -> Result<()> {
+        let (mut markers, mut parts) = (Vec::new(), Vec::new());
+        let prefix = key(tenant, name, of, "").sk;
+        self.query(&pk(tenant), &prefix, None, |item| {
+            let key = Key::of(&item);
+            let marker = parse(&key.sk).and_then(|(_, _, tail)| MarkerId::parse(tail));
+            if let Some(MarkerId::Batch(upload)) = marker {
+                let batch: BatchMarker = item::read(item)?;
+                let keys =
+                    (0..batch.parts).map(|part| batch_key(tenant, upload, part, batch.token));
+                parts.extend(keys);
+            }
+            markers.push(key);
+            Ok(())
+        })
+        .await?;
+        self.delete_all(&parts).await?;
+        self.delete_all(&markers).await
     }
 }
 

@@ -75,6 +75,11 @@ impl Place {
         (0..SHARDS).map(|number| self.shard(number))
     }
 
+    /// The partition keys of all shards.
+    pub(crate) fn partitions(&self) -> Vec<String> {
+        self.shards().map(|shard| shard.pk).collect()
+    }
+
     fn shard(&self, number: u8) -> Shard {
         Shard {
             pk: format!("{}#{number:02}", self.prefix),
@@ -125,6 +130,15 @@ impl Readable {
         }
         Ok(())
     }
+}
+
+/// A record that is there already.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Existing {
+    /// The record.
+    pub record: Record,
+    /// The last upload that changed it, if one did.
+    pub changed_by: Option<UploadId>,
 }
 
 #[derive(PartialEq, Serialize, Deserialize)]
@@ -180,6 +194,10 @@ impl Body {
 }
 
 fn from_item(collection: &CollectionName, item: Item) -> Result<Record> {
+    authored(collection, item).map(|existing| existing.record)
+}
+
+fn authored(collection: &CollectionName, item: Item) -> Result<Existing> {
     let key = Key::of(&item);
     let body: Body = item::read(item)?;
     // Not serde_json's own maps: they take some keys for private signs of other things.
@@ -193,7 +211,7 @@ fn from_item(collection: &CollectionName, item: Item) -> Result<Record> {
             });
         }
     };
-    Ok(Record {
+    let record = Record {
         id: body.id,
         collection: collection.clone(),
         record_type: body.record_type,
@@ -209,6 +227,10 @@ fn from_item(collection: &CollectionName, item: Item) -> Result<Record> {
         version: body.version,
         upload: body.upload,
         row: body.row,
+    };
+    Ok(Existing {
+        record,
+        changed_by: body.changed_by,
     })
 }
 
@@ -220,15 +242,29 @@ impl Table {
         collection: &CollectionName,
         ids: &[RecordId],
     ) -> Result<HashMap<RecordId, Record>> {
-        let mut records = HashMap::with_capacity(ids.len());
-        for chunk in ids.chunks(BATCH_GET) {
-            let keys: Vec<Key> = chunk.iter().map(|id| place.key(*id)).collect();
-            for item in self.batch_get(&keys, None).await? {
-                let record = from_item(collection, item)?;
-                records.insert(record.id, record);
+        let existing = self.existing(place, collection, ids).await?;
+        let records = existing.into_iter();
+        Ok(records
+            .map(|(id, existing)| (id, existing.record))
+            .collect())
+    }
+
+    /// The same for those that an upload meets, each with the last upload that changed it.
+    pub async fn existing(
+        &self,
+        place: &Place,
+        collection: &CollectionName,
+        ids: &[RecordId],
+    ) -> Result<HashMap<RecordId, Existing>> {
+        let keys: Vec<Key> = ids.iter().map(|id| place.key(*id)).collect();
+        let mut found = HashMap::with_capacity(ids.len());
+        for keys in keys.chunks(BATCH_GET) {
+            for item in self.batch_get(keys, None).await? {
+                let existing = authored(collection, item)?;
+                found.insert(existing.record.id, existing);
             }
         }
-        Ok(records)
+        Ok(found)
     }
 
     /// Which of these records exist.

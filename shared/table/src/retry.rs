@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, Get, KeysAndAttributes, Put, ReturnValue, TransactGetItem,
-    TransactWriteItem, Update,
+    AttributeValue, ConditionCheck, Delete, Get, KeysAndAttributes, Put, ReturnValue,
+    TransactGetItem, TransactWriteItem, Update,
 };
 
 use crate::error::cancellation;
@@ -16,7 +16,7 @@ use crate::item::{Item, Key};
 use crate::{Error, Result, Table};
 
 /// How often a transaction is tried that meets another's, or a batch whose rest was not taken.
-const ATTEMPTS: u32 = 10;
+pub(crate) const ATTEMPTS: u32 = 10;
 
 /// The most keys that one BatchGetItem takes.
 pub(crate) const BATCH_GET: usize = 100;
@@ -143,6 +143,18 @@ impl Table {
             .set_expression_attribute_values(change.values())
             .build()?;
         Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    /// A condition on an item that a transaction does not write.
+    pub(crate) fn check_write(&self, key: &Key, change: &Change) -> Result<TransactWriteItem> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.name)
+            .set_key(Some(key.item()))
+            .condition_expression(change.condition.clone().unwrap_or_default())
+            .set_expression_attribute_names(change.names())
+            .set_expression_attribute_values(change.values())
+            .build()?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
     /// Writes all of `writes` or nothing. A meeting with another transaction is tried again; the
@@ -364,6 +376,37 @@ impl Table {
             .await?;
         let last = page.last_evaluated_key.as_ref().map(Key::of);
         Ok((page.items.unwrap_or_default(), last))
+    }
+
+    /// Reads the last items of a partition, last first, from before `start`.
+    pub(crate) async fn page_backwards(
+        &self,
+        pk: &str,
+        start: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        let mut start = start.map(|key| key.item());
+        loop {
+            let left = i32::try_from(limit - items.len()).unwrap_or(i32::MAX);
+            let page = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .scan_index_forward(false)
+                .limit(left)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() || items.len() >= limit {
+                return Ok(items);
+            }
+        }
     }
 
     /// Reads items at one moment, each `None` if it does not exist. A meeting with a transaction is

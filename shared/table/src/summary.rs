@@ -33,6 +33,7 @@ pub struct Summary {
     pub period: Period,
     /// The searches of that month.
     pub searches: u64,
+    staged: BTreeMap<CollectionName, u64>,
 }
 
 impl Summary {
@@ -48,6 +49,12 @@ impl Summary {
             .iter()
             .map(|(_, counts)| counts.total)
             .sum()
+    }
+
+    /// The records that a replace of a collection has counted so far; `None` if none is under way.
+    #[must_use]
+    pub fn staged(&self, name: &CollectionName) -> Option<u64> {
+        self.staged.get(name).copied()
     }
 
     /// The collection of that name, live or reserved.
@@ -108,8 +115,9 @@ impl Table {
             reserved: Vec::new(),
             period,
             searches: 0,
+            staged: BTreeMap::new(),
         };
-        let mut sums: HashMap<u32, Sums> = HashMap::new();
+        let mut sums: HashMap<Generation, Sums> = HashMap::new();
         let searches = search::period_prefix(period);
         self.query(&summary_pk(tenant), "", None, |item| {
             let sk = Key::of(&item).sk;
@@ -125,8 +133,8 @@ impl Table {
                     (reserved, false) => summary.reserved.push(reserved),
                 }
             } else if sk.starts_with(collection::COUNT_PREFIX) {
-                let (number, shard) = collection::read_sums(item)?;
-                sums.entry(number).or_default().add(&shard);
+                let (of, shard) = collection::read_sums(item)?;
+                sums.entry(of).or_default().add(&shard);
             } else if sk.starts_with(&searches) {
                 summary.searches += search::count(item)?;
             }
@@ -134,8 +142,13 @@ impl Table {
         })
         .await?;
         for (collection, counts) in &mut summary.collections {
-            if let Some(sums) = sums.get(&collection.number) {
+            if let Some(sums) = sums.get(&Generation::served(collection)) {
                 *counts = sums.counts();
+            }
+            if let Some(staging) = Generation::staging(collection) {
+                let staged = sums.get(&staging).map(Sums::counts);
+                let staged = staged.unwrap_or_default().total;
+                summary.staged.insert(collection.name.clone(), staged);
             }
         }
         Ok(summary)

@@ -19,6 +19,7 @@ use table::cap::{Request, Reserved};
 use table::index::IndexView;
 use table::marker::{Generation, MarkerId};
 use table::record::Place;
+use table::replace::Begun;
 use testkit::{Fault, Faults, Item, NOW, TABLE, dynamodb, faulty_engine, items};
 use uuid::Uuid;
 
@@ -113,6 +114,29 @@ impl World {
             .publish(&tenant(), read, generation, lease, next)
             .await;
         published.expect("an answer")
+    }
+
+    /// Begins a replace of the collection, which is live from then on.
+    async fn replace(&self, upload: u128) {
+        let item = self.item().await;
+        dynamodb(&self.endpoint)
+            .update_item()
+            .table_name(TABLE)
+            .key("pk", item["pk"].clone())
+            .key("sk", item["sk"].clone())
+            .update_expression("SET live = :live")
+            .expression_attribute_values(":live", AttributeValue::Bool(true))
+            .send()
+            .await
+            .expect("a live collection");
+        let upload = UploadId(Uuid::from_u128(upload));
+        let record_type = "product".parse().expect("a record type");
+        let begun = self
+            .table
+            .begin_replace(&tenant(), &parts(), upload, &record_type, now(), 1)
+            .await;
+        let begun = begun.expect("an answer");
+        assert!(matches!(begun, Begun::Yes(..)), "{begun:?}");
     }
 
     async fn prepare(&self) {
@@ -343,6 +367,7 @@ async fn a_publication_whose_answer_was_lost_is_told_as_done_and_one_that_was_re
 #[tokio::test]
 async fn the_pointers_of_two_generations_lie_side_by_side() {
     let world = World::new().await;
+    world.replace(2).await;
     let held = world.taken(now()).await;
 
     assert!(world.publish(&held, 2, &pointer(1, 20)).await);
@@ -361,6 +386,30 @@ async fn the_pointers_of_two_generations_lie_side_by_side() {
     assert!(world.publish(&held, 2, &pointer(2, 40)).await);
     let expected = BTreeMap::from([(1, pointer(1, 10)), (2, pointer(2, 40))]);
     assert_eq!(world.collection().await.indexes, expected);
+}
+
+#[tokio::test]
+async fn the_pointer_of_a_generation_that_is_not_in_use_is_not_published() {
+    let world = World::new().await;
+    assert!(
+        !world
+            .publish(&world.taken(now()).await, 2, &pointer(0, 20))
+            .await
+    );
+    world.replace(2).await;
+    let held = world.taken(now() + LEASE).await;
+
+    let cancelled = world
+        .table
+        .cancel_replace(&tenant(), &parts(), None, now())
+        .await;
+    assert!(cancelled.expect("an answer"));
+    assert!(!world.publish(&held, 2, &pointer(1, 20)).await);
+    world.replace(3).await;
+
+    let pointers = [(1, pointer(0, 0)), (2, pointer(0, 0)), (3, pointer(0, 0))];
+    assert_eq!(world.collection().await.indexes, BTreeMap::from(pointers));
+    assert!(world.publish(&held, 1, &pointer(1, 10)).await);
 }
 
 #[tokio::test]

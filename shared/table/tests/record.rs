@@ -14,7 +14,7 @@ use model::time::Moment;
 use serde_json::{Map, Value, json};
 use table::Table;
 use table::cap::{Hold, Request, Reserved, Tally};
-use table::record::{Added, Additions, Place};
+use table::record::{Added, Additions, Existing, Place};
 use testkit::{Fault, Faults, NOW, TABLE, engine};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -193,6 +193,11 @@ fn assert_all_added(additions: &Additions, count: usize) {
     assert!(additions.rows.iter().all(|row| *row == Some(Added::Yes)));
 }
 
+fn exists(record: Record) -> Added {
+    let changed_by = None;
+    Added::Exists(Box::new(Existing { record, changed_by }))
+}
+
 #[tokio::test]
 async fn a_record_comes_back_as_it_was_added() {
     let world = World::new().await;
@@ -249,7 +254,7 @@ async fn a_record_that_exists_is_not_overwritten_and_is_handed_back() {
     };
     let added = add(&world.table, &[row]).await;
 
-    let existing = Some(Added::Exists(Box::new(record(1))));
+    let existing = Some(exists(record(1)));
     assert_eq!(added.rows, [existing]);
     assert_eq!(world.all().await, HashMap::from([(1, record(1))]));
 }
@@ -270,7 +275,7 @@ async fn rows_are_told_apart_in_their_order_over_many_batches() {
     assert_eq!(added.rows.len(), 110);
     for (n, row) in (0..).zip(added.rows) {
         let expected = if (40..60).contains(&n) {
-            Added::Exists(Box::new(record(n)))
+            exists(record(n))
         } else {
             Added::Yes
         };
@@ -308,7 +313,7 @@ async fn of_many_uploads_of_one_record_at_once_one_adds_it() {
         let expected = if row[0].upload == winner.upload {
             Added::Yes
         } else {
-            Added::Exists(Box::new(winner.clone()))
+            exists(winner.clone())
         };
         assert_eq!(added.rows, [Some(expected)]);
     }

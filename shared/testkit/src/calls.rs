@@ -64,6 +64,15 @@ impl Call {
                     }
                 }
             }
+            "BatchWriteItem" => {
+                for (_, writes) in body["RequestItems"].as_object().into_iter().flatten() {
+                    for write in array(writes) {
+                        let put = &write["PutRequest"]["Item"]["pk"];
+                        let delete = &write["DeleteRequest"]["Key"]["pk"];
+                        access(operation, if put.is_null() { delete } else { put });
+                    }
+                }
+            }
             "TransactGetItems" | "TransactWriteItems" => {
                 for item in array(&body["TransactItems"]) {
                     for (verb, part) in item.as_object().into_iter().flatten() {

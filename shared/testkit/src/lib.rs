@@ -23,6 +23,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use chrono::TimeDelta;
 use dynoxide::Database;
+use files::{Door, Files};
 use model::id::TenantId;
 use model::plan::Plan;
 use model::time::Moment;
@@ -60,6 +61,8 @@ pub struct TestApp {
     pub endpoint: String,
     /// Where the packs of search indexes are.
     pub store: Store,
+    /// Where uploaded files are.
+    pub files: Files,
     router: Router,
 }
 
@@ -104,6 +107,13 @@ pub fn store() -> Store {
     Store::open("memory:///", Caches::default(), None).expect("a store in memory")
 }
 
+/// A store of uploaded files in memory, with a server at an address that nobody listens at.
+#[must_use]
+pub fn files() -> Files {
+    let door = Door::new("http://127.0.0.1:3000", SECRET.as_bytes());
+    Files::open("memory:///", None, Some(door)).expect("a store in memory")
+}
+
 impl TestApp {
     /// The routes over an empty table, without a rate limit.
     pub async fn new(routes: api::Router) -> Self {
@@ -115,10 +125,30 @@ impl TestApp {
         Self::at((&engine().await, &store()), routes, settings, None).await
     }
 
+    /// The service started again over what this one has written.
+    pub async fn again(
+        &self,
+        routes: api::Router,
+        settings: &[(&str, &str)],
+        alone_since: Option<Moment>,
+    ) -> Self {
+        let place = (self.endpoint.as_str(), &self.store, self.files.clone());
+        Self::over(place, routes, settings, alone_since).await
+    }
+
     /// The same over an engine and a store that are there already; `alone_since` as [`App::new`]
     /// has it.
     pub async fn at(
         (endpoint, store): (&str, &Store),
+        routes: api::Router,
+        settings: &[(&str, &str)],
+        alone_since: Option<Moment>,
+    ) -> Self {
+        Self::over((endpoint, store, files()), routes, settings, alone_since).await
+    }
+
+    async fn over(
+        (endpoint, store, files): (&str, &Store, Files),
         routes: api::Router,
         settings: &[(&str, &str)],
         alone_since: Option<Moment>,
@@ -136,10 +166,12 @@ impl TestApp {
         .expect("settings of a test");
         let clock = Clock::stopped_at(NOW.parse().expect("a moment"));
         let app = App::new(table, Some(store.clone()), config, clock, alone_since);
+        let app = app.with_files(files.clone());
         Self {
             router: api::serve(routes, &app),
             endpoint: endpoint.to_owned(),
             store: store.clone(),
+            files,
             app,
             faults,
             calls,
@@ -256,6 +288,11 @@ impl Client<'_> {
     /// `POST /api/v1<path>` with a JSON body.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// `PUT /api/v1<path>` with a JSON body.
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PUT, path, Some(body)).await
     }
 
     /// `PATCH /api/v1<path>` with a JSON body.

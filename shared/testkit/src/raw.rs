@@ -31,14 +31,22 @@ pub async fn items(endpoint: &str) -> Vec<Item> {
     scanned.items.unwrap_or_default()
 }
 
+/// A map as text, however it is hashed.
+fn ordered(map: &Item) -> String {
+    let members: BTreeMap<&String, String> = map
+        .iter()
+        .map(|(name, value)| match value {
+            AttributeValue::M(map) => (name, ordered(map)),
+            value => (name, format!("{value:?}")),
+        })
+        .collect();
+    format!("{members:?}")
+}
+
 impl TestApp {
     /// Every item of the table as text, in one order.
     pub async fn dump(&self) -> String {
-        let mut dump: Vec<String> = items(&self.endpoint)
-            .await
-            .iter()
-            .map(|item| format!("{:?}", item.iter().collect::<BTreeMap<_, _>>()))
-            .collect();
+        let mut dump: Vec<String> = items(&self.endpoint).await.iter().map(ordered).collect();
         dump.sort();
         dump.join("\n")
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use table::Table;
 use table::cap::{Hold, Request, Reserved, Tally};
 use table::record::{Added, Place};
+use table::replace::Begun;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -39,12 +40,24 @@ impl TestApp {
         (collection, record_type): (&str, &str),
         rows: u64,
     ) -> Upload<'_> {
+        let upload = self.app.ids.upload(self.app.clock.now());
+        self.reserve_as(tenant, (collection, record_type), rows, (upload, None))
+            .await
+    }
+
+    async fn reserve_as(
+        &self,
+        tenant: &TenantId,
+        (collection, record_type): (&str, &str),
+        rows: u64,
+        (upload, staging): (UploadId, Option<u32>),
+    ) -> Upload<'_> {
         let (table, now) = (&self.app.table, self.app.clock.now());
         let summary = table.summary(tenant, Period::of(now)).await;
         let summary = summary.expect("a summary");
         let plan = summary.plan(tenant).expect("a plan");
         let request = Request {
-            upload: self.app.ids.upload(now),
+            upload,
             collection: &collection.parse().expect("a collection"),
             record_type: &record_type.parse().expect("a record type"),
             rows,
@@ -52,8 +65,9 @@ impl TestApp {
             until: now + TimeDelta::minutes(15),
             format: search::FORMAT,
         };
+        let limits = plan.limits();
         let reserved = table
-            .reserve(tenant, &summary, plan.limits(), &request)
+            .reserve_for(tenant, &summary, limits, &request, (staging, None))
             .await;
         match reserved.expect("an outcome") {
             Reserved::Yes(collection, hold) => Upload {
@@ -67,6 +81,28 @@ impl TestApp {
         }
     }
 
+    /// Begins a replace of a collection and reserves room for its rows, as an upload does.
+    pub async fn begin_replace(
+        &self,
+        tenant: &TenantId,
+        (collection, record_type): (&str, &str),
+        rows: u64,
+    ) -> Upload<'_> {
+        let now = self.app.clock.now();
+        let upload = self.app.ids.upload(now);
+        let name = collection.parse().expect("a collection");
+        let kind = record_type.parse().expect("a record type");
+        let table = &self.app.table;
+        let begun = table.begin_replace(tenant, &name, upload, &kind, now, search::FORMAT);
+        let generation = match begun.await.expect("an answer") {
+            Begun::Yes(_, generation) => generation,
+            refused => panic!("refused: {refused:?}"),
+        };
+        let staging = (upload, Some(generation));
+        self.reserve_as(tenant, (collection, record_type), rows, staging)
+            .await
+    }
+
     /// Adds rows to a collection and record type, and returns their ids in the order of the rows.
     pub async fn add(
         &self,
@@ -75,18 +111,23 @@ impl TestApp {
         rows: &[Value],
     ) -> Vec<RecordId> {
         let upload = self.reserve(tenant, place, rows.len() as u64).await;
-        let records = upload.write(rows.iter().cloned()).await;
-        let mut tally = Tally::default();
-        for record in &records {
-            tally.add(record.id, record.visibility);
-        }
-        upload.settle(&tally).await;
-        upload.fold().await;
-        records.iter().map(|record| record.id).collect()
+        upload.run(rows).await
     }
 }
 
 impl Upload<'_> {
+    /// Does all that is left of it, and returns the ids of the rows' records in the order of the rows.
+    pub async fn run(&self, rows: &[Value]) -> Vec<RecordId> {
+        let records = self.write(rows.iter().cloned()).await;
+        let mut tally = Tally::default();
+        for record in &records {
+            tally.add(record.id, record.visibility);
+        }
+        self.settle(&tally).await;
+        self.fold().await;
+        records.iter().map(|record| record.id).collect()
+    }
+
     /// Writes the first rows of the file and returns their records.
     pub async fn write(&self, rows: impl IntoIterator<Item = Value>) -> Vec<Record> {
         let records: Vec<Record> = rows

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{Binary, Endpoint, Options, STOCK, Series, Start};
-use crate::stats::thousands;
+use crate::stats::{median, thousands, verdict};
 use crate::table::Table;
 
 /// The largest binary.
@@ -192,21 +192,10 @@ impl Endpoint {
     }
 }
 
-fn verdict(good: bool) -> &'static str {
-    if good { "holds" } else { "MISSED" }
-}
-
 fn size(binary: &Binary) -> Result<(String, u64)> {
     let file = fs::metadata(&binary.path);
     let file = file.with_context(|| format!("there is no {}", binary.path.display()))?;
     Ok((binary.name.clone(), file.len()))
-}
-
-/// The one in the middle; of an even number, the larger of the two.
-fn median(numbers: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = numbers.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -69,7 +69,7 @@ impl Table {
     ) -> Result<bool> {
         let marker = Self::record_marker(&place.tenant, place.of, record, gone, at)?;
         let marker = self.put_write(marker, &Change::default())?;
-        let counter = collection::count_key(&place.tenant, place.of.number, record.id.shard());
+        let counter = collection::count_key(&place.tenant, place.of, record.id.shard());
         // Another writer, whose clock is ahead, may have dated the shard already.
         for newer in [false, true] {
             let count = self.update_write(

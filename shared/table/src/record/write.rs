@@ -7,7 +7,7 @@ use model::record::{Record, Visibility};
 use model::time::stored;
 use tokio::time::Instant;
 
-use super::{Body, CONCURRENCY, Place, text_of};
+use super::{Body, CONCURRENCY, Existing, Place, text_of};
 use crate::item;
 use crate::retry::{Change, Outcome, back_off};
 use crate::{Error, Result, Table, collection};
@@ -21,7 +21,7 @@ pub enum Added {
     /// It is a record now.
     Yes,
     /// The record exists; this is it.
-    Exists(Box<Record>),
+    Exists(Box<Existing>),
     /// The table would not take it before the deadline.
     NotWritten,
 }
@@ -139,7 +139,7 @@ impl Table {
         if let Some(first) = known.first() {
             let ids: Vec<RecordId> = known.iter().map(|row| records[*row].id).collect();
             let collection = &records[*first].collection;
-            let mut existing = self.records(place, collection, &ids).await?;
+            let mut existing = self.existing(place, collection, &ids).await?;
             for row in known {
                 // One that is gone again by now stays open: it may be added after all.
                 rows[row] = existing
@@ -189,7 +189,7 @@ impl Table {
             let count = Change::update("ADD #public :one")
                 .name("#public", "public")
                 .value(":one", item::number(one));
-            let counter = collection::count_key(&place.tenant, place.of.number, new.id.shard());
+            let counter = collection::count_key(&place.tenant, place.of, new.id.shard());
             let writes = vec![
                 self.update_write(&key, &change)?,
                 self.update_write(&counter, &count)?,
@@ -212,8 +212,9 @@ impl Table {
 
 /// A record that names this very row of this upload was added by a call whose answer was lost,
 /// whatever became of it since.
-fn added_before(record: &Record, existing: Record) -> Added {
-    if existing.upload == record.upload && existing.row == record.row {
+fn added_before(record: &Record, existing: Existing) -> Added {
+    let met = &existing.record;
+    if met.upload == record.upload && met.row == record.row {
         Added::Yes
     } else {
         Added::Exists(Box::new(existing))

@@ -1,0 +1,71 @@
+//! `GET /portal/schemas/{collection}/{record_type}`: the current schema of a record type, or with
+//! `?version=N` that version of it, also after it was deleted.
+
+use api::{App, Caller, Error, Params, Path, Result};
+use axum::Json;
+use axum::extract::State;
+use model::fault::integer_text;
+use model::id::{CollectionName, RecordType};
+use model::time::{self, Moment};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use table::schema::Schema;
+
+use crate::upload_file::names;
+
+/// A schema as answers have it.
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    collection: CollectionName,
+    record_type: RecordType,
+    version: u64,
+    /// Null where a list leaves it out.
+    schema: Option<Box<RawValue>>,
+    #[serde(serialize_with = "time::shown")]
+    created_at: Moment,
+    #[serde(serialize_with = "time::shown")]
+    updated_at: Moment,
+}
+
+impl TryFrom<Schema> for Answer {
+    type Error = Error;
+
+    fn try_from(schema: Schema) -> Result<Self> {
+        let text = Some(schema.schema).filter(|text| !text.is_empty());
+        let text = text.map(RawValue::from_string).transpose();
+        Ok(Self {
+            collection: schema.collection,
+            record_type: schema.record_type,
+            version: schema.version,
+            schema: text.map_err(Error::internal)?,
+            created_at: schema.created_at,
+            updated_at: schema.updated_at,
+        })
+    }
+}
+
+pub(crate) async fn get_schema(
+    State(app): State<App>,
+    caller: Caller,
+    Path((collection, record_type)): Path<(String, String)>,
+    mut params: Params,
+) -> Result<Json<Answer>> {
+    let (collection, record_type) = names(&collection, &record_type)?;
+    let version = params.optional("version", |text| integer_text(text, 1, u32::MAX));
+    let Some(version) = version else {
+        return Err(params.faults());
+    };
+    let (table, tenant) = (&app.table, &caller.tenant);
+    let schema = match version.map(u64::from) {
+        Some(version) => {
+            let found = table.find_schema_version(tenant, &collection, &record_type, version);
+            found.await?
+        }
+        None => table.find_schema(tenant, &collection, &record_type).await?,
+    };
+    Ok(Json(schema.ok_or_else(not_found)?.try_into()?))
+}
+
+pub(crate) fn not_found() -> Error {
+    Error::NotFound("Schema")
+}

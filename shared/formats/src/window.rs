@@ -1,0 +1,232 @@
+//! A stretch of a file's text: as much of it as a row needs.
+
+use std::io::{Cursor, Read};
+
+use encoding_rs::UTF_8;
+use memchr::{memchr, memchr_iter, memrchr};
+
+use crate::Error;
+use crate::encoding::{Coding, Decoder, no_text, undecodable};
+use crate::source::{Source, read_some};
+
+/// How many bytes of the file are taken in at once.
+const PIECE: usize = 64 * 1024;
+
+/// The text of a file from some byte on.
+pub(crate) struct Window {
+    reader: Box<dyn Read + Send>,
+    coding: Coding,
+    decoder: Decoder,
+    piece: Vec<u8>,
+    /// What was taken in and is not consumed begins at `start`.
+    text: String,
+    start: usize,
+    /// Where that is in the whole text.
+    at: u64,
+    /// How many bytes of the file were taken in.
+    taken: u64,
+    ended: bool,
+    /// Whether a byte was met that is not of the encoding.
+    broken: bool,
+    lines: Option<Lines>,
+}
+
+/// Where in lines the consumed text ends.
+struct Lines {
+    /// From 1.
+    number: u64,
+    /// Where the line begins in the whole text.
+    begin: u64,
+}
+
+impl Window {
+    /// The text of a file from byte `at` of the text on. Lines can be counted from the start only.
+    pub(crate) fn open(
+        source: &dyn Source,
+        coding: Coding,
+        at: u64,
+        counts_lines: bool,
+    ) -> Result<Self, Error> {
+        // Where a byte of the text stands in the file is known if the two are the same.
+        let begin = if coding.encoding == UTF_8 { at } else { 0 };
+        let reader = source.open(coding.mark.saturating_add(begin))?;
+        let mut window = Self::new(reader, coding, begin, counts_lines && begin == 0);
+        window.pass(at)?;
+        Ok(window)
+    }
+
+    /// A text that is there already.
+    pub(crate) fn over(text: String) -> Self {
+        let coding = Coding {
+            encoding: UTF_8,
+            mark: 0,
+            sure: true,
+        };
+        Self::new(Box::new(Cursor::new(text)), coding, 0, true)
+    }
+
+    fn new(reader: Box<dyn Read + Send>, coding: Coding, at: u64, counts_lines: bool) -> Self {
+        Self {
+            reader,
+            coding,
+            decoder: Decoder::new(coding.encoding),
+            piece: vec![0; PIECE],
+            text: String::new(),
+            start: 0,
+            at,
+            taken: at,
+            ended: false,
+            broken: false,
+            lines: counts_lines.then_some(Lines {
+                number: 1,
+                begin: 0,
+            }),
+        }
+    }
+
+    /// What was taken in and is not consumed.
+    pub(crate) fn rest(&self) -> &str {
+        &self.text[self.start..]
+    }
+
+    /// Where the rest begins in the whole text, in bytes.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Whether nothing comes behind the rest.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// How many bytes of the file are consumed; about, where text and bytes differ.
+    pub(crate) fn bytes(&self) -> u64 {
+        let consumed = if self.coding.encoding == UTF_8 {
+            self.at
+        } else {
+            self.taken
+        };
+        self.coding.mark.saturating_add(consumed)
+    }
+
+    /// Takes in some more text; `false` at the end of the file.
+    pub(crate) fn fill(&mut self) -> Result<bool, Error> {
+        if self.broken {
+            return Err(self.malformed());
+        }
+        self.text.drain(..self.start);
+        self.start = 0;
+        let before = self.text.len();
+        while self.text.len() == before && !self.ended {
+            let count = read_some(&mut *self.reader, &mut self.piece)?;
+            self.taken += count as u64;
+            self.ended = count == 0;
+            let fed = self
+                .decoder
+                .feed(&self.piece[..count], self.ended, &mut self.text);
+            if fed.is_err() {
+                // What stands in front of it is read first.
+                self.broken = true;
+                self.ended = false;
+                if self.text.len() == before {
+                    return Err(self.malformed());
+                }
+            }
+        }
+        if memchr(0, &self.text.as_bytes()[before..]).is_some() {
+            return Err(no_text());
+        }
+        Ok(self.text.len() > before)
+    }
+
+    /// Takes in half as much again, so that a row which comes in many pieces is not looked through
+    /// from its start with each of them; `false` at the end of the file.
+    pub(crate) fn grow(&mut self) -> Result<bool, Error> {
+        let goal = self.rest().len() + self.rest().len() / 2;
+        let mut grown = self.fill()?;
+        let more = grown;
+        while grown && !self.broken && self.rest().len() < goal {
+            grown = self.fill()?;
+        }
+        Ok(more)
+    }
+
+    /// Consumes so many bytes of the rest.
+    pub(crate) fn consume(&mut self, length: usize) {
+        if let Some(lines) = &mut self.lines {
+            let consumed = &self.text.as_bytes()[self.start..self.start + length];
+            if let Some(last) = memrchr(b'\n', consumed) {
+                lines.number += memchr_iter(b'\n', consumed).count() as u64;
+                lines.begin = self.at + last as u64 + 1;
+            }
+        }
+        self.start += length;
+        self.at += length as u64;
+    }
+
+    /// Consumes all of the rest.
+    pub(crate) fn consume_all(&mut self) {
+        self.consume(self.text.len() - self.start);
+    }
+
+    /// Consumes what is in front of byte `at` of the text.
+    pub(crate) fn pass(&mut self, at: u64) -> Result<(), Error> {
+        while self.at < at {
+            if self.rest().is_empty() && !self.fill()? {
+                break;
+            }
+            let left = usize::try_from(at - self.at).unwrap_or(usize::MAX);
+            let length = self.rest().floor_char_boundary(left);
+            if length == 0 {
+                break;
+            }
+            self.consume(length);
+        }
+        Ok(())
+    }
+
+    fn malformed(&self) -> Error {
+        if self.coding.encoding == UTF_8 && !self.coding.sure {
+            Error::NotUtf8
+        } else {
+            undecodable(self.coding.encoding)
+        }
+    }
+
+    /// The number of the line that a byte of the rest is in, if lines are counted.
+    pub(crate) fn line_number(&self, offset: usize) -> Option<u64> {
+        let lines = self.lines.as_ref()?;
+        Some(lines.number + memchr_iter(b'\n', self.before(offset)).count() as u64)
+    }
+
+    /// The line that a byte of the rest is in, for people.
+    pub(crate) fn line(&self, offset: usize) -> String {
+        match self.line_number(offset) {
+            Some(line) => format!("line {line}"),
+            None => self.byte(offset),
+        }
+    }
+
+    /// Where a byte of the rest stands, for people.
+    pub(crate) fn place(&self, offset: usize) -> String {
+        let Some(lines) = &self.lines else {
+            return self.byte(offset);
+        };
+        let before = self.before(offset);
+        let number = lines.number + memchr_iter(b'\n', before).count() as u64;
+        let column = match memrchr(b'\n', before) {
+            Some(newline) => (before.len() - newline) as u64,
+            None => self.at + before.len() as u64 - lines.begin + 1,
+        };
+        format!("line {number} column {column}")
+    }
+
+    fn byte(&self, offset: usize) -> String {
+        format!("byte {}", self.at + offset as u64 + 1)
+    }
+
+    fn before(&self, offset: usize) -> &[u8] {
+        let rest = self.rest().as_bytes();
+        &rest[..offset.min(rest.len())]
+    }
+}

@@ -1,0 +1,187 @@
+//! One part of an upload: its rows, read on a thread of their own while others are written.
+
+use api::{App, Result};
+use formats::Cursor;
+use indexing::{Effort, Folded, Own};
+use model::id::{TenantId, UploadId};
+use model::record::Record;
+use table::cap::Hold;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::errors::Errors;
+use crate::input::{Input, failure};
+use crate::window::{Slice, Window};
+use crate::write::{KNOWN, Writer, Written};
+
+/// How many slices wait to be written, so that reading goes on meanwhile.
+const WAITING: usize = 1;
+
+/// How far a part came.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) written: Written,
+    /// Where reading goes on.
+    pub(crate) end: Cursor,
+    /// How many bytes of the file lie before it.
+    pub(crate) bytes: u64,
+}
+
+/// Reads a window in slices. Whoever drops the receiver stops it.
+fn read(input: &Input, window: Window, number: u32) -> mpsc::Receiver<Result<Slice>> {
+    let (send, receive) = mpsc::channel(WAITING);
+    let input = input.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut reading = match input.read(&*input.source, window.start, false) {
+            Ok(reading) => reading,
+            Err(error) => return drop(send.blocking_send(Err(failure(error)))),
+        };
+        loop {
+            let slice = window.slice(&mut reading, &input.target, number);
+            let sent = match slice {
+                Ok(Some(slice)) => send.blocking_send(Ok(slice)),
+                Ok(None) => return,
+                Err(error) => return drop(send.blocking_send(Err(failure(error)))),
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+/// Looks through the part that begins at `start`.
+pub(crate) async fn survey(input: &Input, start: Cursor, number: u32) -> Result<Window> {
+    let input = input.clone();
+    let survey = move || Window::survey(&input, start, number);
+    tokio::task::spawn_blocking(survey).await?.map_err(failure)
+}
+
+impl Part {
+    /// Writes a part; no further slice after `stop`. It tells how far it came, also if it failed.
+    pub(crate) async fn write(
+        writer: &Writer<'_>,
+        (input, window): (&Input, Window),
+        number: u32,
+        stop: Option<Instant>,
+        (errors, part): (&mut Errors, (UploadId, u32)),
+    ) -> (Self, Result<()>) {
+        let mut this = Self {
+            written: Written::default(),
+            end: window.start,
+            bytes: 0,
+        };
+        let mut slices = read(input, window, number);
+        let tenant = &writer.target.tenant;
+        while let Some(slice) = slices.recv().await {
+            let slice = match slice {
+                Ok(slice) => slice,
+                Err(error) => return (this, Err(error)),
+            };
+            (this.end, this.bytes) = (slice.end, slice.bytes);
+            let written = writer.write(slice, &mut this.written, errors).await;
+            let kept = errors
+                .keep(writer.app, (tenant, part.0), part.1, false)
+                .await;
+            if let Err(error) = written.and(kept) {
+                return (this, Err(error));
+            }
+            if stop.is_some_and(|stop| Instant::now() >= stop) {
+                break;
+            }
+        }
+        let kept = errors
+            .keep(writer.app, (tenant, part.0), part.1, true)
+            .await;
+        (this, kept)
+    }
+}
+
+/// Reads a part whose rows cannot become records any more: those that could have are rejected.
+pub(crate) async fn reject(
+    app: &App,
+    (input, window): (&Input, Window),
+    number: u32,
+    (errors, part): (&mut Errors, (UploadId, u32)),
+) -> Result<Part> {
+    let mut this = Part {
+        written: Written::default(),
+        end: window.start,
+        bytes: 0,
+    };
+    let mut slices = read(input, window, number);
+    let tenant = &input.target.tenant;
+    while let Some(slice) = slices.recv().await {
+        let mut slice = slice?;
+        (this.end, this.bytes) = (slice.end, slice.bytes);
+        slice.count(&mut this.written.summary, errors);
+        for candidate in slice.candidates {
+            this.written.not_written(candidate.row, errors);
+        }
+        errors.keep(app, (tenant, part.0), part.1, false).await?;
+    }
+    errors.keep(app, (tenant, part.0), part.1, true).await?;
+    Ok(this)
+}
+
+/// Folds what a part wrote into the search index, so that it is indexed when the call answers.
+/// Where that cannot be now, somebody else does it later: search finds it all the same.
+pub(crate) async fn fold(
+    app: &App,
+    tenant: &TenantId,
+    (upload, hold): (UploadId, &Hold),
+    added: Vec<Record>,
+    deadline: Instant,
+) {
+    let name = &hold.collection;
+    let own = Own {
+        upload: Some(upload),
+        added: if added.len() > KNOWN {
+            Vec::new()
+        } else {
+            added
+        },
+    };
+    let folding = async {
+        let indexes = app.indexes()?;
+        let folded = indexes.fold(tenant, name, hold.generation, own, Effort::Call);
+        Ok::<_, api::Error>(folded.await?)
+    };
+    let folded = tokio::time::timeout_at(deadline, folding).await;
+    match &folded {
+        Ok(Ok(Folded::Yes(_) | Folded::Nothing)) => return,
+        Ok(Ok(Folded::Busy)) | Err(_) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%tenant, collection = %name, cause = ?error, "an upload was not folded");
+        }
+    }
+    let left = app
+        .table
+        .leave_batch(tenant, name, hold.of(), upload, app.clock.now())
+        .await;
+    if let Err(error) = left {
+        tracing::warn!(%tenant, %error, "an upload is folded only after its time");
+    }
+    if let Ok(indexes) = app.indexes() {
+        indexes.touched(tenant, name);
+    }
+}
+
+/// What is read again: where the index of a part's generation is by now.
+pub(crate) async fn moved(app: &App, tenant: &TenantId, hold: &Hold) -> Result<Option<Hold>> {
+    let view = app.table.index_view(tenant, &hold.collection).await?;
+    let Some(collection) = view.map(|view| view.collection) else {
+        return Ok(None);
+    };
+    let generation = if hold.staging {
+        hold.generation
+    } else {
+        collection.generation
+    };
+    let pointer = collection.indexes.get(&generation);
+    let mut moved = hold.clone();
+    moved.generation = generation;
+    moved.base = pointer.map_or(0, |pointer| pointer.version);
+    Ok(Some(moved))
+}

@@ -1,0 +1,549 @@
+//! From the first look to the last part.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{App, Error, Result};
+use chrono::TimeDelta;
+use formats::{Cursor, Hints, Source};
+use model::id::{RecordId, TenantId, UploadId};
+use model::plan::Plan;
+use model::upload::{Job, RowError, Status, Way};
+use schemas::Validator;
+use table::cap::{Ending, Hold, Note, Request, Reserved};
+use table::record::Place;
+use table::upload::UploadLease;
+use tokio::time::Instant;
+
+use crate::errors::Errors;
+use crate::input::{Input, Target, failure};
+use crate::look::{Look, layout};
+use crate::part::{Part, fold, moved, reject, survey};
+use crate::window::Window;
+use crate::write::Writer;
+
+/// How much longer than it may write an upload's reservation is held: longer than its last call to
+/// the table takes, so that nobody settles for it while it still writes.
+pub(crate) const HELD_LONGER: TimeDelta = TimeDelta::minutes(1);
+
+/// How long a step's reservation waits for the next step.
+const FOLLOWS: TimeDelta = TimeDelta::minutes(15);
+
+/// How long an upload waits for others on which it depends whether it fits the plan.
+const WAITING: Duration = Duration::from_secs(5);
+
+/// An upload whose file is there.
+pub struct Upload {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The tenant's plan.
+    pub plan: Plan,
+    /// The upload, not written down yet.
+    pub job: Job,
+    /// The file.
+    pub source: Arc<dyn Source>,
+    /// The generation that it fills, if it replaces a collection.
+    pub staging: Option<u32>,
+}
+
+/// What came of an upload.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The upload as it ended.
+    pub job: Job,
+    /// The first row errors, in the order of the rows.
+    pub errors: Vec<RowError>,
+    /// Whether the counters were written with the rows.
+    pub settled: bool,
+}
+
+/// An upload at work.
+pub(crate) struct Run<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) plan: Plan,
+    pub(crate) job: Job,
+    pub(crate) input: Input,
+    pub(crate) staging: Option<u32>,
+    pub(crate) lease: Option<UploadLease>,
+    pub(crate) errors: Errors,
+    /// When no further slice is begun; a file with a request is written to its end or not at all.
+    pub(crate) stop: Option<Instant>,
+    /// When rows are given up.
+    pub(crate) deadline: Instant,
+    /// The same for those who settle for it.
+    pub(crate) until: model::time::Moment,
+    pub(crate) settled: bool,
+}
+
+/// A reservation, and what is written under it.
+pub(crate) struct Reservation {
+    pub(crate) hold: Hold,
+    pub(crate) window: Window,
+}
+
+impl Upload {
+    /// Writes the file that came with a request. A plan's cap, and what is wrong with the file as a
+    /// whole, are decided before anything is written; such a file leaves no upload.
+    pub async fn run(self, app: &App) -> Result<Outcome> {
+        let input = Input::open(app, &self.tenant, &self.job, self.source).await?;
+        let mut job = self.job;
+        let now = app.clock.now();
+        job.status = Status::Processing;
+        job.started_at = Some(now);
+        job.until = now + app.config.upload_time + HELD_LONGER;
+        let mut run = Run {
+            app,
+            plan: self.plan,
+            until: job.until,
+            job,
+            input,
+            staging: self.staging,
+            lease: None,
+            errors: Errors::default(),
+            stop: None,
+            deadline: Instant::now() + app.config.upload_time,
+            settled: true,
+        };
+        let look = run.look().await?;
+        let done = match run.reserve(look).await? {
+            Some(reservation) => run.parts(reservation).await,
+            None => run.reject_all().await,
+        };
+        if let Err(error) = done {
+            run.fail("The upload could not be ended; send the file again to complete it");
+            // What the rows came to is told by the error; the upload is not worth another.
+            let saved = app
+                .table
+                .save_upload(&self.tenant, &run.job, app.clock.now());
+            if let Err(error) = saved.await {
+                tracing::warn!(tenant = %self.tenant, %error, "a failed upload is not written down");
+            }
+            return Err(error);
+        }
+        Ok(Outcome {
+            errors: run.errors.into_listed(),
+            job: run.job,
+            settled: run.settled,
+        })
+    }
+}
+
+impl Input {
+    /// Finds out how a file is read, and what its rows are checked against.
+    pub(crate) async fn open(
+        app: &App,
+        tenant: &TenantId,
+        job: &Job,
+        source: Arc<dyn Source>,
+    ) -> Result<Self> {
+        let schema = app
+            .table
+            .find_schema(tenant, &job.collection, &job.record_type)
+            .await?;
+        let hints = hints(job);
+        let whole = job.whole;
+        let target = Target {
+            tenant: tenant.clone(),
+            collection: job.collection.clone(),
+            record_type: job.record_type.clone(),
+        };
+        let open = move || {
+            let schema = match schema {
+                Some(kept) => {
+                    let schema = Validator::from_text(&kept.schema);
+                    let broken =
+                        |_| Error::internal(std::io::Error::other("a kept schema is broken"));
+                    Some(Arc::new(schema.map_err(broken)?))
+                }
+                None => None,
+            };
+            Ok::<_, Error>(Self {
+                layout: layout(&source, &hints, whole).map_err(failure)?,
+                source,
+                schema,
+                target,
+            })
+        };
+        tokio::task::spawn_blocking(open).await?
+    }
+}
+
+pub(crate) fn hints(job: &Job) -> Hints {
+    Hints {
+        file_name: job.file_name.clone(),
+        name_column: job.name_column.clone(),
+        record_tag: job.record_tag.clone(),
+    }
+}
+
+impl Run<'_> {
+    fn tenant(&self) -> &TenantId {
+        &self.input.target.tenant
+    }
+
+    /// Looks through the file.
+    pub(crate) async fn look(&mut self) -> Result<Look> {
+        let summary = self.app.summary(self.tenant()).await?;
+        let records = self.plan.limits().records;
+        let wanted = records.map(|most| most.max(summary.records()));
+        let known = summary.collection(&self.job.collection);
+        let number = known.map_or(summary.caps.next_number(), |known| known.number);
+        let mut look = self.look_as(number, wanted).await;
+        if let Err(formats::Error::NotUtf8) = look {
+            self.job.whole = true;
+            let (source, hints) = (Arc::clone(&self.input.source), hints(&self.job));
+            let again = move || layout(&source, &hints, true);
+            self.input.layout = tokio::task::spawn_blocking(again).await?.map_err(failure)?;
+            look = self.look_as(number, wanted).await;
+        }
+        let look = look.map_err(failure)?;
+        let job = &mut self.job;
+        job.rows = Some(look.rows);
+        job.file_hash = Some(look.hash.clone());
+        let layout = &self.input.layout;
+        job.format = Some(layout.format().to_owned());
+        job.encoding = Some(layout.encoding().to_owned());
+        job.delimiter = layout.delimiter();
+        Ok(look)
+    }
+
+    async fn look_as(
+        &self,
+        number: u32,
+        wanted: Option<u64>,
+    ) -> std::result::Result<Look, formats::Error> {
+        let input = self.input.clone();
+        let look = move || Look::take(&input, number, wanted);
+        let look = tokio::task::spawn_blocking(look).await;
+        look.map_err(|error| formats::Error::Io(std::io::Error::other(error)))?
+    }
+
+    /// Reserves what the file adds; `None` if it has no good row.
+    pub(crate) async fn reserve(&mut self, mut look: Look) -> Result<Option<Reservation>> {
+        if !look.is_good {
+            return Ok(None);
+        }
+        let limits = self.plan.limits();
+        let give_up = Instant::now() + WAITING.min(self.app.config.upload_time);
+        let mut wait = Duration::from_millis(5);
+        let tenant = self.tenant().clone();
+        loop {
+            let summary = self.app.summary(&tenant).await?;
+            let known = summary.collection(&self.job.collection);
+            let mut rows = look.rows;
+            if let Some(most) = limits.records {
+                // Ids depend on the collection's number.
+                let number = known.map_or(look.number, |known| known.number);
+                let most = most.max(summary.records());
+                if number != look.number {
+                    look = self.look_as(number, Some(most)).await.map_err(failure)?;
+                }
+                // All of them are live afterwards. More than there are now means that some are new.
+                rows = look.ids.len() as u64;
+                if rows > most {
+                    return Err(self.over_records());
+                }
+                if let (Some(known), None) = (known, self.staging) {
+                    let place = Place::new(&tenant, known.number, known.generation);
+                    let ids: Vec<RecordId> = look.ids.iter().copied().collect();
+                    rows -= self.app.table.existing_records(&place, &ids).await?.len() as u64;
+                }
+            }
+            let checkpoint = self.job.checkpoint;
+            self.job.checkpoint.begun = true;
+            let request = Request {
+                upload: self.job.writer(checkpoint.part, checkpoint.attempt),
+                collection: &self.job.collection,
+                record_type: &self.job.record_type,
+                rows,
+                since: self.app.clock.now(),
+                until: self.until,
+                format: search::FORMAT,
+            };
+            let note = Note {
+                job: &self.job,
+                lease: self.lease.as_ref(),
+            };
+            match self
+                .app
+                .table
+                .reserve_for(
+                    &tenant,
+                    &summary,
+                    limits,
+                    &request,
+                    (self.staging, Some(note)),
+                )
+                .await?
+            {
+                Reserved::Yes(collection, hold) => {
+                    let start = cursor(&self.job);
+                    let is_first = look.window.start == start;
+                    let window = if is_first && collection.number == look.number {
+                        look.window
+                    } else {
+                        survey(&self.input, start, collection.number).await?
+                    };
+                    return Ok(Some(Reservation { hold, window }));
+                }
+                Reserved::RecordCap => return Err(self.over_records()),
+                Reserved::CollectionCap => return Err(self.over_collections()),
+                Reserved::Again if Instant::now() < give_up => {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_millis(200));
+                }
+                Reserved::Again => {
+                    return Err(unavailable(
+                        "other uploads of the tenant hold what this one needs",
+                    ));
+                }
+                Reserved::Lost => return Err(unavailable("somebody else works on the upload")),
+            }
+        }
+    }
+
+    fn over_records(&self) -> Error {
+        let limit = self.plan.limits().records.unwrap_or_default();
+        Error::PaymentRequired(format!(
+            "The upload would pass the {limit} records of the {} plan",
+            self.plan
+        ))
+    }
+
+    fn over_collections(&self) -> Error {
+        let limit = self.plan.limits().collections.unwrap_or_default();
+        let noun = if limit == 1 {
+            "collection"
+        } else {
+            "collections"
+        };
+        Error::PaymentRequired(format!(
+            "The upload would pass the {limit} {noun} of the {} plan",
+            self.plan
+        ))
+    }
+
+    /// What a file without a good row comes to. The upload is written down when it is over.
+    pub(crate) async fn reject_all(&mut self) -> Result<()> {
+        let mut window = survey(&self.input, Cursor::default(), 0).await?;
+        while window.end > window.start.row {
+            let number = self.job.checkpoint.part;
+            self.errors.begin();
+            let errors = (&mut self.errors, (self.job.id, number));
+            let part = reject(self.app, (&self.input, window), 0, errors).await?;
+            self.take(&part);
+            window = survey(&self.input, part.end, 0).await?;
+        }
+        self.end();
+        self.save().await
+    }
+
+    /// Writes part after part.
+    pub(crate) async fn parts(&mut self, mut now: Reservation) -> Result<()> {
+        while let Some(next) = self.part(now).await? {
+            now = next;
+        }
+        Ok(())
+    }
+
+    /// Writes a part and settles; what comes next, if anything does.
+    pub(crate) async fn part(&mut self, reservation: Reservation) -> Result<Option<Reservation>> {
+        let Reservation { hold, window } = reservation;
+        let (tenant, number) = (self.tenant().clone(), hold.number);
+        let checkpoint = self.job.checkpoint;
+        let upload = self.job.writer(checkpoint.part, checkpoint.attempt);
+        let writer = Writer {
+            app: self.app,
+            target: &self.input.target,
+            place: Place::new(&tenant, number, hold.generation),
+            upload,
+            earlier: self.earlier(),
+            source_name: self.job.source_name.as_deref(),
+            deadline: self.deadline,
+        };
+        let end = window.end;
+        self.errors.begin();
+        let errors = (&mut self.errors, (self.job.id, checkpoint.part));
+        let written = Part::write(&writer, (&self.input, window), number, self.stop, errors).await;
+        let (mut part, done) = written;
+        let added = std::mem::take(&mut part.written.added);
+        let last = part.written.last.unwrap_or(hold.since);
+        // Whatever was written is counted, also when the rest failed; where it is not known what
+        // was, by the records themselves.
+        if done.is_err() || part.written.unsure {
+            self.app.recount(&tenant, upload, &hold).await?;
+            fold(
+                self.app,
+                &tenant,
+                (upload, &hold),
+                Vec::new(),
+                self.deadline,
+            )
+            .await;
+            done?;
+            self.take(&part);
+            return self.give_up(number).await.map(|()| None);
+        }
+        self.take(&part);
+        let is_over = part.end.row >= end && part.end.row >= self.job.rows.unwrap_or(0);
+        let next = (!is_over).then(|| self.next(&hold, part.written.tally.added()));
+        if is_over {
+            self.end();
+        }
+        let ending = Ending {
+            note: Some(Note {
+                job: &self.job,
+                lease: self.lease.as_ref(),
+            }),
+            next: next.as_ref().map(|(id, hold)| (*id, hold)),
+        };
+        let tally = &part.written.tally;
+        let settled = self
+            .app
+            .table
+            .settle_part(&tenant, (upload, &hold), tally, last, ending)
+            .await?;
+        if !tally.is_empty() {
+            fold(self.app, &tenant, (upload, &hold), added, self.deadline).await;
+        }
+        if !settled {
+            self.settled = false;
+            return match &self.lease {
+                Some(_) => Err(unavailable("somebody else works on the upload")),
+                // Somebody counted what was written and nothing is reserved for the rest.
+                None => self.give_up(number).await.map(|()| None),
+            };
+        }
+        match next {
+            Some((id, hold)) if !self.is_late() => self.begin_part(id, &hold).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// The ids under which the rows of this part were written before.
+    fn earlier(&self) -> HashSet<UploadId> {
+        let checkpoint = self.job.checkpoint;
+        (0..checkpoint.attempt)
+            .map(|attempt| self.job.writer(checkpoint.part, attempt))
+            .collect()
+    }
+
+    pub(crate) fn is_late(&self) -> bool {
+        self.stop.is_some_and(|stop| Instant::now() >= stop)
+    }
+
+    /// What is reserved for the next part, which goes on in this step or a later one.
+    fn next(&mut self, hold: &Hold, added: u64) -> (UploadId, Hold) {
+        let is_late = self.is_late();
+        let checkpoint = &mut self.job.checkpoint;
+        checkpoint.begun = !is_late;
+        let id = self.job.writer(self.job.checkpoint.part, 0);
+        let mut next = hold.clone();
+        next.rows = hold.rows.saturating_sub(added);
+        next.since = self.app.clock.now();
+        next.until = self.until + if is_late { FOLLOWS } else { TimeDelta::zero() };
+        (id, next)
+    }
+
+    /// Begins the part whose reservation is there: where the index is by now, what is added is known
+    /// to be new.
+    pub(crate) async fn begin_part(
+        &mut self,
+        upload: UploadId,
+        hold: &Hold,
+    ) -> Result<Option<Reservation>> {
+        let tenant = self.tenant().clone();
+        let gone = || unavailable("the collection, or what was reserved in it, is gone");
+        let mut hold = moved(self.app, &tenant, hold).await?.ok_or_else(gone)?;
+        hold.until = self.until;
+        if !self.app.table.move_hold(&tenant, upload, &hold).await? {
+            return Err(gone());
+        }
+        let window = survey(&self.input, cursor(&self.job), hold.number).await?;
+        Ok(Some(Reservation { hold, window }))
+    }
+
+    /// Rejects every row that is left: there is no time for them.
+    async fn give_up(&mut self, number: u32) -> Result<()> {
+        loop {
+            let window = survey(&self.input, cursor(&self.job), number).await?;
+            if window.end == window.start.row {
+                break;
+            }
+            self.errors.begin();
+            let errors = (&mut self.errors, (self.job.id, self.job.checkpoint.part));
+            let part = reject(self.app, (&self.input, window), number, errors).await?;
+            self.take(&part);
+        }
+        self.end();
+        self.save().await
+    }
+
+    /// Notes what a part came to and where the next one begins.
+    fn take(&mut self, part: &Part) {
+        let job = &mut self.job;
+        let (sum, added) = (&mut job.summary, part.written.summary);
+        sum.submitted += added.submitted;
+        sum.accepted += added.accepted;
+        sum.rejected += added.rejected;
+        sum.dedup_skipped += added.dedup_skipped;
+        job.slowed |= part.written.slowed;
+        job.errors = self.errors.count;
+        job.bytes = part.bytes.max(job.bytes);
+        job.checkpoint.at = part.end.at;
+        job.checkpoint.row = part.end.row;
+        job.checkpoint.part += 1;
+        job.checkpoint.attempt = 0;
+    }
+
+    fn end(&mut self) {
+        let job = &mut self.job;
+        job.status = job.summary.status();
+        job.bytes = job.size_bytes;
+        job.checkpoint.begun = false;
+        job.finished_at = Some(self.app.clock.now());
+    }
+
+    /// The upload failed as a whole.
+    pub(crate) fn fail(&mut self, why: impl Into<String>) {
+        self.job.status = Status::Failed;
+        self.job.detail = Some(why.into());
+        self.job.finished_at = Some(self.app.clock.now());
+    }
+
+    /// Writes the upload down.
+    pub(crate) async fn save(&self) -> Result<()> {
+        let (tenant, now) = (self.tenant(), self.app.clock.now());
+        let table = &self.app.table;
+        match &self.lease {
+            None => table.save_upload(tenant, &self.job, now).await?,
+            Some(lease) => {
+                let note = Note {
+                    job: &self.job,
+                    lease: Some(lease),
+                };
+                if !table.note_upload(tenant, note, now).await? {
+                    return Err(unavailable("somebody else works on the upload"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cursor(job: &Job) -> Cursor {
+    Cursor {
+        at: job.checkpoint.at,
+        row: job.checkpoint.row,
+    }
+}
+
+pub(crate) fn unavailable(why: &'static str) -> Error {
+    Error::Unavailable(Arc::new(std::io::Error::other(why)))
+}
+
+/// Whether an upload is one of those that go on in the background.
+pub(crate) fn is_background(job: &Job) -> bool {
+    job.way == Way::File
+}

@@ -1,0 +1,377 @@
+//! Uploads whose file lies on the store: in steps, cut short anywhere, told twice.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use files::Received;
+use futures_util::stream;
+use ingestion::background::{Progress, run};
+use model::id::{SHARDS, TenantId, UploadId};
+use model::plan::Plan;
+use model::record::Record;
+use model::time::Moment;
+use model::upload::{Checkpoint, Job, RowError, Status, Summary, Way};
+use table::cap::Caps;
+use table::record::Place;
+use table::upload::ErrorPlace;
+use testkit::TestApp;
+
+const SETTINGS: [(&str, &str); 1] = [("RATE_LIMIT_ENABLED", "false")];
+const LONG: Duration = Duration::from_mins(10);
+
+fn job(app: &TestApp, name: &str, size: usize) -> Job {
+    let now = app.app.clock.now();
+    Job {
+        id: app.app.ids.upload(now),
+        collection: "parts".parse().expect("a good one"),
+        record_type: "product".parse().expect("a good one"),
+        way: Way::File,
+        status: Status::Pending,
+        file_name: name.to_owned(),
+        size_bytes: size as u64,
+        name_column: None,
+        record_tag: None,
+        source_name: None,
+        file_hash: None,
+        format: None,
+        encoding: None,
+        delimiter: None,
+        whole: false,
+        created_at: now,
+        started_at: None,
+        finished_at: None,
+        until: now + TimeDelta::minutes(15),
+        summary: Summary::default(),
+        errors: 0,
+        rows: None,
+        bytes: 0,
+        slowed: false,
+        detail: None,
+        checkpoint: Checkpoint::default(),
+        steps: 0,
+    }
+}
+
+/// Announces a file and sends it.
+async fn send(app: &TestApp, tenant: &TenantId, name: &str, file: &str) -> UploadId {
+    let job = job(app, name, file.len());
+    assert!(
+        app.app
+            .table
+            .create_upload(tenant, &job)
+            .await
+            .expect("a good one")
+    );
+    let body = stream::iter([Ok::<_, std::io::Error>(file.to_owned().into())]);
+    let received = app.files.receive(tenant, job.id, file.len() as u64, body);
+    assert_eq!(received.await.expect("a good one"), Received::Stored);
+    job.id
+}
+
+async fn found(app: &TestApp, tenant: &TenantId, id: UploadId) -> Job {
+    let job = app.app.table.find_upload(tenant, id).await;
+    job.expect("an answer").expect("an upload")
+}
+
+async fn errors(app: &TestApp, tenant: &TenantId, id: UploadId) -> Vec<RowError> {
+    let first = ErrorPlace::default();
+    let listed = app.app.table.list_errors(tenant, id, &first, usize::MAX);
+    listed.await.expect("errors").0
+}
+
+/// The records by name, after a check that the counters say what a recount says and that nothing is
+/// reserved.
+async fn records(app: &TestApp, tenant: &TenantId) -> BTreeMap<String, Record> {
+    let summary = app.app.summary(tenant).await.expect("a summary");
+    let later = app.app.clock.now() + TimeDelta::days(1);
+    assert_eq!(summary.caps.abandoned(later, None), []);
+    let mut all = BTreeMap::new();
+    for (collection, counts) in &summary.collections {
+        let place = Place::new(tenant, collection.number, collection.generation);
+        for shard in 0..SHARDS {
+            let table = &app.app.table;
+            let found = testkit::shard_records(table, &place, &collection.name, shard).await;
+            for record in found.expect("a shard") {
+                all.insert(record.name.clone(), record);
+            }
+        }
+        assert_eq!(counts.total, all.len() as u64);
+    }
+    all
+}
+
+/// So many rows: every tenth is bad, every tenth repeats one, some change what others made.
+fn file(rows: usize) -> String {
+    let mut file = String::new();
+    for row in 0..rows {
+        match row % 10 {
+            3 => file.push_str("{\"price\": 1}\n"),
+            7 => writeln!(file, "{{\"name\": \"Part {}\"}}", row - 7).expect("a good one"),
+            // In another window of rows it would change the record; in this one the last row wins.
+            8 => writeln!(
+                file,
+                "{{\"name\": \"Nut {row}\", \"source_id\": \"{}\"}}",
+                row / 20
+            )
+            .expect("a good one"),
+            _ => writeln!(file, "{{\"name\": \"Part {row}\"}}").expect("a good one"),
+        }
+    }
+    file
+}
+
+/// What of the records does not depend on when they were made.
+fn essence(records: &BTreeMap<String, Record>) -> Vec<(&String, Option<&String>, u64)> {
+    let records = records.iter();
+    let essence = records.map(|(name, record)| (name, record.source_id.as_ref(), record.row));
+    essence.collect()
+}
+
+#[tokio::test]
+async fn a_file_that_has_arrived_becomes_records() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Scale).await.tenant;
+    let id = send(&app, &tenant, "parts.ndjson", &file(200)).await;
+
+    assert_eq!(
+        run(&app.app, &tenant, id, LONG).await.unwrap(),
+        Progress::Done
+    );
+
+    let job = found(&app, &tenant, id).await;
+    assert_eq!(job.status, Status::Complete);
+    let expected = Summary {
+        submitted: 200,
+        accepted: 150,
+        rejected: 20,
+        dedup_skipped: 30,
+    };
+    assert_eq!(job.summary, expected);
+    assert_eq!(
+        (job.bytes, job.rows, job.steps),
+        (job.size_bytes, Some(200), 1)
+    );
+    assert_eq!(job.format.as_deref(), Some("ndjson"));
+    assert_eq!(records(&app, &tenant).await.len(), 150);
+    let rows: Vec<u64> = errors(&app, &tenant, id)
+        .await
+        .iter()
+        .map(|it| it.row)
+        .collect();
+    assert_eq!(rows, (0..20).map(|n| n * 10 + 4).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_file_is_done_in_as_many_steps_as_it_takes() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let (whole, parts) = (app.tenant(Plan::Scale).await, app.tenant(Plan::Scale).await);
+    let (whole, parts) = (whole.tenant, parts.tenant);
+    let file = file(12_000);
+    let first = send(&app, &whole, "parts.ndjson", &file).await;
+    assert_eq!(
+        run(&app.app, &whole, first, LONG).await.unwrap(),
+        Progress::Done
+    );
+    let second = send(&app, &parts, "parts.ndjson", &file).await;
+    let mut steps = 1;
+    while run(&app.app, &parts, second, Duration::ZERO).await.unwrap() == Progress::More {
+        let job = found(&app, &parts, second).await;
+        assert_eq!(job.status, Status::Processing);
+        assert_eq!(job.summary.submitted, 5_000 * steps);
+        assert!(job.bytes > 0 && job.bytes < job.size_bytes);
+        steps += 1;
+    }
+    assert_eq!(steps, 3);
+
+    let (once, stepped) = (
+        found(&app, &whole, first).await,
+        found(&app, &parts, second).await,
+    );
+    assert_eq!(stepped.status, Status::Complete);
+    assert_eq!(stepped.summary, once.summary);
+    assert_eq!(stepped.file_hash, once.file_hash);
+    let (expected, made) = (records(&app, &whole).await, records(&app, &parts).await);
+    assert_eq!(essence(&made), essence(&expected));
+    assert_eq!(
+        errors(&app, &parts, second).await,
+        errors(&app, &whole, first).await
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wherever_it_is_cut_short_it_ends_as_if_it_had_not_been() {
+    let file = file(6_000);
+    let clean = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = clean.tenant(Plan::Scale).await.tenant;
+    let id = send(&clean, &tenant, "parts.ndjson", &file).await;
+    let (mut polls, mut steps) = (0, pin!(whole(&clean, &tenant, id)));
+    poll_fn(|context| {
+        polls += 1;
+        steps.as_mut().poll(context)
+    })
+    .await;
+    let expected = found(&clean, &tenant, id).await;
+    let (expected_records, expected_errors) = (
+        records(&clean, &tenant).await,
+        errors(&clean, &tenant, id).await,
+    );
+
+    for cut in 1..=12 {
+        let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+        let tenant = app.tenant(Plan::Scale).await.tenant;
+        let id = send(&app, &tenant, "parts.ndjson", &file).await;
+        let mut app = app;
+        // Cut short twice, the second time as far on again.
+        for _ in 0..2 {
+            let mut left = polls * cut / 13;
+            {
+                let mut steps = pin!(whole(&app, &tenant, id));
+                poll_fn(|context| {
+                    if left == 0 {
+                        return Poll::Ready(());
+                    }
+                    left -= 1;
+                    steps.as_mut().poll(context)
+                })
+                .await;
+            }
+            // What is under way may still arrive, as with a process that was killed.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let now = app.app.clock.now() + TimeDelta::seconds(1);
+            app = app.again(api::Router::new(), &SETTINGS, Some(now)).await;
+            app.advance(now - app.app.clock.now());
+        }
+        whole(&app, &tenant, id).await;
+
+        let job = found(&app, &tenant, id).await;
+        assert_eq!(
+            job.status,
+            Status::Complete,
+            "cut at {cut}: {:?}",
+            job.detail
+        );
+        assert_eq!(job.summary, expected.summary, "cut at {cut}");
+        assert_eq!(job.errors, expected.errors, "cut at {cut}");
+        let made = records(&app, &tenant).await;
+        assert_eq!(essence(&made), essence(&expected_records), "cut at {cut}");
+        assert_eq!(
+            errors(&app, &tenant, id).await,
+            expected_errors,
+            "cut at {cut}"
+        );
+    }
+}
+
+/// Step by step to the end.
+async fn whole(app: &TestApp, tenant: &TenantId, id: UploadId) {
+    while run(&app.app, tenant, id, Duration::ZERO)
+        .await
+        .expect("a step")
+        == Progress::More
+    {}
+}
+
+#[tokio::test]
+async fn a_file_that_is_told_twice_is_counted_once() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Scale).await.tenant;
+    let id = send(&app, &tenant, "parts.ndjson", &file(500)).await;
+
+    let (first, second) = tokio::join!(
+        run(&app.app, &tenant, id, LONG),
+        run(&app.app, &tenant, id, LONG)
+    );
+    assert_eq!(
+        (first.unwrap(), second.unwrap()),
+        (Progress::Done, Progress::Done)
+    );
+    let third = run(&app.app, &tenant, id, LONG).await.unwrap();
+
+    assert_eq!(third, Progress::Done);
+    let job = found(&app, &tenant, id).await;
+    assert_eq!((job.status, job.steps), (Status::Complete, 1));
+    assert_eq!(
+        job.summary.accepted,
+        records(&app, &tenant).await.len() as u64
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_taken_ends_its_upload_and_writes_nothing() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let rows: String = (0..60).fold("name\n".to_owned(), |file, n| format!("{file}Part {n}\n"));
+    for (name, file, told) in [
+        (
+            "a.csv",
+            rows.as_str(),
+            "The upload would pass the 50 records of the free plan",
+        ),
+        (
+            "a.csv",
+            "name,a\nx,\"open\n",
+            "The quote that opens at line 2 is never closed",
+        ),
+        ("a.csv", "title\nx\n", "The file has no column 'name'"),
+        ("a.json", "[{\"name\": \"x\"},]", "not valid JSON"),
+    ] {
+        let tenant = app.tenant(Plan::Free).await.tenant;
+        let id = send(&app, &tenant, name, file).await;
+
+        assert_eq!(
+            run(&app.app, &tenant, id, LONG).await.unwrap(),
+            Progress::Done
+        );
+
+        let job = found(&app, &tenant, id).await;
+        assert_eq!(job.status, Status::Failed, "{file}");
+        let detail = job.detail.expect("a reason");
+        assert!(detail.contains(told), "{detail}");
+        let summary = app.app.summary(&tenant).await.unwrap();
+        assert!(summary.collections.is_empty());
+        assert_eq!(summary.caps, Caps::default());
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_size_than_announced_is_not_taken() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Free).await.tenant;
+    let job = job(&app, "a.csv", 100);
+    app.app.table.create_upload(&tenant, &job).await.unwrap();
+    let body = stream::iter([Ok::<_, std::io::Error>("name\nBolt\n".into())]);
+    app.files.receive(&tenant, job.id, 10, body).await.unwrap();
+
+    assert_eq!(
+        run(&app.app, &tenant, job.id, LONG).await.unwrap(),
+        Progress::Done
+    );
+
+    let job = found(&app, &tenant, job.id).await;
+    assert_eq!(job.status, Status::Failed);
+    let detail = "The file has 10 bytes, 100 were announced";
+    assert_eq!(job.detail.as_deref(), Some(detail));
+}
+
+#[tokio::test]
+async fn an_upload_whose_file_has_not_arrived_waits_for_it() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Free).await.tenant;
+    let job = job(&app, "a.csv", 10);
+    app.app.table.create_upload(&tenant, &job).await.unwrap();
+
+    assert_eq!(
+        run(&app.app, &tenant, job.id, LONG).await.unwrap(),
+        Progress::Done
+    );
+
+    let now: Moment = app.app.clock.now();
+    let found = found(&app, &tenant, job.id).await;
+    assert_eq!(found.clone().seen(now, None).status, Status::Pending);
+    let late = now + TimeDelta::minutes(15);
+    assert_eq!(found.seen(late, None).status, Status::Failed);
+}
