@@ -26,12 +26,12 @@ eval "$(grep '^export TOKEN=' out)"
 
 # Every line of the README's curl blocks, in order.
 sed -n '/^```sh$/,/^```$/p' "$readme" | grep -E '^(curl|printf)' | sed "s/127.0.0.1:3000/127.0.0.1:$port/g" >lines
-[ "$(wc -l <lines)" -ge 12 ] || fail "the README has lost its lines"
+[ "$(wc -l <lines)" -ge 18 ] || fail "the README has lost its lines"
 while IFS= read -r line; do
     printf '%s\n' "$line" | cut -c1-120
     answer=$(bash -c "$line") || fail "failed: $line"
     case "$answer" in
-        *'"detail"'*) fail "refused: $answer" ;;
+        '{"detail"'*) fail "refused: $answer" ;;
     esac
     printf '%s\n' "$answer" >>answers
 done <lines
@@ -40,10 +40,12 @@ expect() { grep -q "$1" answers || fail "no answer has $1: $(cat answers)"; }
 expect '"key":"sk_live_'
 expect '"summary":{"submitted":2,"accepted":2,"rejected":0,"dedup_skipped":0}'
 expect '"name":"Linear Bearing LM16UU"'
-expect '"id":"upload_data","title":"Upload sample data","completed":true'
-expect '"id":"first_search","title":"Run your first search","completed":true'
+expect '"all_completed":true'
 expect '"plan":"pro"'
 expect '| 1 | Hex Bolt M8x40 A2 | 1.00 |'
+expect '"uploads":\[{"upload_id":"[^"]*","status":"complete"'
+expect '"status":"ready"'
+expect '"status":"swapped","total_records":1'
 
 kill -TERM "$server"
 code=0
@@ -58,7 +60,8 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 curl -s "http://127.0.0.1:$port/api/v1/portal/records?collection=catalog" -H "Authorization: Bearer $TOKEN" >answers
-expect '"total":2'
+expect '"name":"Hex Bolt M10x50 A2"'
+expect '"total":1[,}]'
 curl -s "http://127.0.0.1:$port/api/v1/health" >answers
 expect '{"status":"ok"}'
 kill -TERM "$server"

@@ -128,6 +128,7 @@ impl Announced {
             encoding: None,
             delimiter: None,
             whole: false,
+            schema: None,
             created_at: now,
             started_at: None,
             finished_at: None,

@@ -132,10 +132,12 @@ pub(crate) fn field_fault(name: &str, fault: Fault) -> Error {
 }
 
 fn too_large(limit: u64) -> Error {
+    let larger = "; announce a larger one by POST /portal/uploads";
     Error::TooLarge(format!(
-        "The file is larger than the {} MB that this request may carry; announce a larger one by \
-         POST /portal/uploads",
-        limit / (1024 * 1024)
+        "The file is larger than the {} MB that this request may carry{}",
+        limit / (1024 * 1024),
+        // A plan's own limit holds there, too.
+        if limit == MAX_FILE { larger } else { "" }
     ))
 }
 
@@ -224,7 +226,7 @@ fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<()> {
 
 /// Reads a file of about `expected` bytes: room is made once, not twice over and over.
 async fn read_file(mut part: Field<'_>, limit: u64, expected: u64) -> Result<File> {
-    let name = part.file_name().unwrap_or_default().to_owned();
+    let name = ending_of(part.file_name().unwrap_or_default());
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
     while let Some(chunk) = part
         .chunk()
@@ -257,6 +259,12 @@ async fn read_text(mut part: Field<'_>, name: &str, limit: u64) -> Result<String
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();
     length(&text, 1, MAX_TEXT).map_err(|fault| field_fault(name, fault))?;
     Ok(text)
+}
+
+/// The last characters of a name: its ending says something of the file.
+fn ending_of(name: &str) -> String {
+    let cut = name.char_indices().rev().nth(MAX_TEXT - 1);
+    name[cut.map_or(0, |(start, _)| start)..].to_owned()
 }
 
 /// The name of an XML element.

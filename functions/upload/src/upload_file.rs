@@ -93,6 +93,7 @@ impl Incoming {
                 encoding: None,
                 delimiter: None,
                 whole: false,
+                schema: None,
                 created_at: now,
                 started_at: None,
                 finished_at: None,

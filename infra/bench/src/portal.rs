@@ -29,13 +29,14 @@ const DATABASE: &str = "DynamoDB    ";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Configuration that is ours or has to be the service's own default.
-const UNSET: [&str; 7] = [
+const UNSET: [&str; 8] = [
     "CORS_ALLOWED_ORIGINS",
     "JWT_AUDIENCE",
     "JWT_ISSUER",
     "JWT_SECRET",
     "JWT_SECRET_PREVIOUS",
     "TABLE_NAME",
+    "UPLOAD_DOOR_URL",
     "UPLOAD_SECONDS",
 ];
 

@@ -17,6 +17,9 @@ pub(crate) struct Folder {
 /// Where the process that serves the folder notes the address of its DynamoDB.
 const ENDPOINT: &str = "dynamodb-endpoint";
 
+/// Where it notes the address below which it takes files.
+const DOOR: &str = "api-address";
+
 /// That this process serves the folder; given up when it ends, however it ends.
 pub(crate) struct Lock {
     _file: File,
@@ -46,7 +49,7 @@ impl Folder {
     }
 
     /// Takes the folder for this process; `None` if another one has it. Nobody is led any more to
-    /// where the last one served DynamoDB.
+    /// where the last one served.
     pub(crate) fn try_lock(&self) -> Result<Option<Lock>> {
         let file = self.private("lock", OpenOptions::new().create(true).truncate(false))?;
         match file.try_lock() {
@@ -56,13 +59,15 @@ impl Folder {
                 return Err(error).with_context(|| format!("cannot lock {}", self.path.display()));
             }
         }
-        let stale = self.path.join(ENDPOINT);
-        match std::fs::remove_file(&stale) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", stale.display()))
+        for name in [ENDPOINT, DOOR] {
+            let stale = self.path.join(name);
+            if let Err(error) = std::fs::remove_file(&stale)
+                && error.kind() != ErrorKind::NotFound
+            {
+                return Err(error).with_context(|| format!("cannot remove {}", stale.display()));
             }
-            _ => Ok(Some(Lock { _file: file })),
         }
+        Ok(Some(Lock { _file: file }))
     }
 
     /// The same, where another process is a reason to give up.
@@ -78,15 +83,27 @@ impl Folder {
 
     /// Where the process that has the folder serves DynamoDB.
     pub(crate) fn endpoint(&self) -> Result<String> {
-        self.read(ENDPOINT)?
-            .context("another portal-local is starting in the data folder; try again")
+        self.noted(ENDPOINT)
     }
 
-    /// Notes where this process serves DynamoDB.
-    pub(crate) fn note_endpoint(&self, endpoint: &str) -> Result<()> {
-        let mut file = self.private(ENDPOINT, OpenOptions::new().create(true).truncate(true))?;
-        writeln!(file, "{endpoint}")
-            .with_context(|| format!("cannot write to {}", self.path.display()))
+    /// Below which address it takes files.
+    pub(crate) fn door(&self) -> Result<String> {
+        self.noted(DOOR)
+    }
+
+    fn noted(&self, name: &str) -> Result<String> {
+        let noted = self.read(name)?.filter(|text| !text.is_empty());
+        noted.context("another portal-local is starting in the data folder; try again")
+    }
+
+    /// Notes where this process serves DynamoDB, and where it takes files.
+    pub(crate) fn note(&self, endpoint: &str, door: &str) -> Result<()> {
+        for (name, address) in [(ENDPOINT, endpoint), (DOOR, door)] {
+            let mut file = self.private(name, OpenOptions::new().create(true).truncate(true))?;
+            writeln!(file, "{address}")
+                .with_context(|| format!("cannot write to {}", self.path.display()))?;
+        }
+        Ok(())
     }
 
     /// The secret that tokens are signed with: the kept one, or a new one that is kept.

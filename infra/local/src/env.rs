@@ -15,11 +15,14 @@ pub(crate) fn env(args: &DataDir) -> Result<()> {
         );
     }
     let config = settings(Some(&folder))?.config;
-    let store = config.search.url.context("there is no search store")?;
+    let packs = config.search.url.context("there is no search store")?;
+    let files = config.uploads.context("there is no store of files")?;
     for (name, value) in [
         ("TABLE_NAME", TABLE),
         ("JWT_SECRET", config.secret.expose()),
-        ("SEARCH_STORE_URL", &store),
+        ("SEARCH_STORE_URL", &packs),
+        ("UPLOAD_STORE_URL", &files),
+        ("UPLOAD_DOOR_URL", &folder.door()?),
         ("AWS_ENDPOINT_URL_DYNAMODB", &folder.endpoint()?),
         ("AWS_REGION", "eu-central-1"),
         // The engine takes any.

@@ -2,14 +2,12 @@
 
 use std::future::IntoFuture;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::{App, Clock, Config};
 use auth::Grant;
 use chrono::TimeDelta;
-use files::Door;
 use model::plan::Plan;
 use model::time::Moment;
 use table::Table;
@@ -45,15 +43,17 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     } else {
         Some(Folder::open(&args.data.path)?)
     };
-    let Settings { config, own } = settings(folder.as_ref())?;
+    let Settings { mut config, own } = settings(folder.as_ref())?;
     let _lock = folder.as_ref().map(Folder::lock).transpose()?;
     let listener = TcpListener::bind(args.addr)
         .await
         .with_context(|| format!("cannot serve the API on {}", args.addr))?;
     let addr = listener.local_addr()?;
     let engine = Engine::start(open(folder.as_ref())?, args.dynamodb_addr).await?;
+    let own_door = || format!("http://{}", reachable(addr));
+    let door = config.door.get_or_insert_with(own_door);
     if let Some(folder) = &folder {
-        folder.note_endpoint(&engine.endpoint)?;
+        folder.note(&engine.endpoint, door)?;
     }
     let table = Table::at_endpoint(&engine.endpoint, TABLE);
     table.create().await?;
@@ -79,7 +79,7 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
         },
     )?;
 
-    let app = app(table, config, addr, now)?;
+    let app = app(table, config, now)?;
     let (stop, mut stopped) = watch::channel(false);
     let arrivals = Arrivals::new(&app, stopped.clone());
     tend(&app, &arrivals, own).await?;
@@ -112,12 +112,10 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     Ok(())
 }
 
-/// The service, which began with this process and is served at an address.
-fn app(table: Table, config: Config, addr: SocketAddr, now: Moment) -> Result<App> {
+/// The service, which began with this process.
+fn app(table: Table, config: Config, now: Moment) -> Result<App> {
     let store = config.search.open(DISK_CACHE, None)?;
-    let base = format!("http://{}", reachable(addr));
-    let door = Door::new(&base, config.secret.expose().as_bytes());
-    let files = config.open_files(None, Some(door))?;
+    let files = config.open_files(None)?;
     let files = files.context("there is no store of files")?;
     // The engine began with this process too, so no upload of before can still be writing.
     let app = App::new(table, Some(store), config, Clock::System, Some(now));

@@ -73,6 +73,11 @@ async fn an_endpoint_asks_the_table_no_more_than_it_must() {
     fill(&client, COLLECTIONS).await;
     let schema = "/portal/schemas/parts-007/product";
     client.call(Method::PUT, schema, Some(json!({}))).await;
+    let nameless = "name,sku\nNut,N-1\n,N-2\n";
+    let uploaded = client.upload_csv("parts-007", nameless).await.json();
+    let id = uploaded["upload_id"].as_str().expect("an id");
+    let upload = format!("/portal/uploads/{id}");
+    let errors = format!("{upload}/errors");
 
     for (endpoint, reads) in [
         (("GET", "/portal/account"), 1),
@@ -85,6 +90,9 @@ async fn an_endpoint_asks_the_table_no_more_than_it_must() {
         (("GET", "/portal/records?collection=parts-007"), 3),
         (("GET", "/portal/schemas"), 1),
         (("GET", schema), 1),
+        (("GET", "/portal/uploads?limit=100"), 1),
+        (("GET", upload.as_str()), 1),
+        (("GET", errors.as_str()), 2),
     ] {
         let asked = asked(&app, &client, endpoint).await;
         assert_eq!(asked, Asked { reads, writes: 0 }, "{endpoint:?}");

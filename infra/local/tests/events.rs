@@ -18,9 +18,9 @@ use lambda_http::request::from_str;
 use serde_json::{Value, json};
 use testkit::TestApp;
 
-/// The events in an order in which a tenant might call: nothing has the id in the path of a key,
-/// no replace is left to cancel, and everything else is there.
-const EVENTS: [&str; 31] = [
+/// The events in an order in which a tenant might call: nothing has the id in the path of a key or of
+/// an upload, no replace is left to cancel, and everything else is there.
+const EVENTS: [&str; 34] = [
     "authorizer/allow",
     "authorizer/refuse",
     "health/get_health",
@@ -33,6 +33,9 @@ const EVENTS: [&str; 31] = [
     "keys/rotate_key",
     "keys/revoke_key",
     "upload/upload_file",
+    "upload/list_uploads",
+    "upload/get_upload",
+    "upload/list_errors",
     "upload/replace_collection",
     "upload/replace_status",
     "upload/swap",

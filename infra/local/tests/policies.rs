@@ -135,6 +135,15 @@ impl Stage {
         }
     }
 
+    /// Somebody else folds, for a minute.
+    async fn hold_lease(&self) {
+        let (table, now) = (&self.others.app.table, self.others.app.clock.now());
+        let name = PARTS.0.parse().expect("a collection");
+        let times = (now, now + TimeDelta::minutes(1));
+        let taken = table.take_lease(&self.tenant, &name, times, None).await;
+        assert!(taken.expect("an answer").is_some());
+    }
+
     /// The caller.
     fn client(&self) -> Client<'_> {
         self.function.client(self.tenant.as_str(), Role::Member)
@@ -448,6 +457,9 @@ async fn ingest() {
     send(row(1, "public"), true).await;
     let other = json!([{"name": "Other", "source_id": "S-1", "visibility": "public"}]);
     send(other, false).await;
+    stage.hold_lease().await;
+    send(row(7, "public"), false).await;
+    stage.both_advance(TimeDelta::hours(2));
     stage.forge_marker().await;
     send(row(2, "public"), false).await;
     for n in 3..6 {

@@ -9,8 +9,13 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use api::{App, Clock, Config};
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
+use table::Table;
 use tempfile::TempDir;
+use tower::ServiceExt;
 
 use common::{Server, command};
 
@@ -22,15 +27,19 @@ fn csv() -> String {
     std::iter::once("name\n".to_owned()).chain(rows).collect()
 }
 
-/// What the API says to a file of so many bytes.
-fn announce(server: &Server, size: usize) -> Value {
-    let body = json!({
+/// The announcement of a file of so many bytes.
+fn announcement(size: usize) -> Value {
+    json!({
         "collection": "parts",
         "record_type": "product",
         "file_name": "parts.csv",
         "size_bytes": size,
-    });
-    server.post("/portal/uploads", &body)
+    })
+}
+
+/// What the API says to it.
+fn announce(server: &Server, size: usize) -> Value {
+    server.post("/portal/uploads", &announcement(size))
 }
 
 fn url(announced: &Value) -> &str {
@@ -293,6 +302,48 @@ fn a_file_that_arrived_before_a_crash_is_ingested_after_it() {
     assert_eq!(put(&announced, &file), 200);
     server.kill();
     let server = run(&folder);
+    assert_complete(&server, &announced);
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// What `portal-local env` prints of a variable.
+fn printed<'a>(lines: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = lines.lines();
+    let value = lines.find_map(|line| {
+        let (of, value) = line.strip_prefix("export ")?.split_once('=')?;
+        (of == name).then_some(value)
+    });
+    value.map(|value| value.trim_matches('\''))
+}
+
+/// A function is a process of its own, which knows of the server what `portal-local env` prints.
+#[tokio::test]
+async fn what_a_function_beside_the_server_announces_the_server_takes_and_ingests() {
+    let data = TempDir::new().unwrap();
+    let folder = ["--data-dir", data.path().to_str().unwrap()];
+    let server = run(&folder);
+    let output = command(&[&["env"][..], &folder].concat()).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let endpoint = printed(&lines, "AWS_ENDPOINT_URL_DYNAMODB").unwrap();
+    let config = Config::read(|name| printed(&lines, name).map(str::to_owned)).unwrap();
+    let table = Table::at_endpoint(endpoint, printed(&lines, "TABLE_NAME").unwrap());
+    let store = config.search.open(0, None).unwrap();
+    let files = config.open_files(None).unwrap().expect("a store of files");
+    let app = App::new(table, Some(store), config, Clock::System, None).with_files(files);
+
+    let file = csv();
+    let request = Request::post("/api/v1/portal/uploads")
+        .header("Authorization", format!("Bearer {}", server.token))
+        .body(Body::from(announcement(file.len()).to_string()));
+    let function = api::serve(upload::router(), &app);
+    let answer = function.oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let announced: Value = serde_json::from_slice(&body).unwrap();
+
+    let base = server.api.strip_suffix("/api/v1").unwrap();
+    assert!(url(&announced).starts_with(base), "{announced}");
+    assert_eq!(put(&announced, &file), 200);
     assert_complete(&server, &announced);
     assert_eq!(server.stop(), Some(0));
 }

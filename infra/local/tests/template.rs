@@ -40,7 +40,10 @@ const GATEWAY_ANSWERS: [(&str, Option<u16>); 12] = [
 ];
 
 /// What is variable in the keys of `ARCHITECTURE.md`, but for a collection's name, and an example.
-const VARIABLES: [(&str, &str); 11] = [
+const VARIABLES: [(&str, &str); 14] = [
+    ("<collection>", "parts"),
+    ("<record type>", "product"),
+    ("<version>", "0000000001"),
     ("<number>", "0000000001"),
     ("<generation>", "000001"),
     ("<shard>", "05"),

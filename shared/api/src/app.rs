@@ -203,7 +203,7 @@ impl App {
 
     /// The uploaded files.
     pub fn files(&self) -> Result<&Files> {
-        let missing = || Error::internal(std::io::Error::other("the app has no store of files"));
+        let missing = || Error::internal(std::io::Error::other("UPLOAD_STORE_URL is not set"));
         self.files.get().ok_or_else(missing)
     }
 

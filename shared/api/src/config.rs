@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth::{JwtSecret, Verifier};
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, Uri};
 use files::{Door, Files};
 use model::plan::Plan;
 use search::{Caches, Store};
@@ -36,6 +36,9 @@ pub struct Config {
     /// `UPLOAD_STORE_URL`: where uploaded files are that are too large for a request,
     /// `s3://bucket/prefix` or `file:///folder`.
     pub uploads: Option<String>,
+    /// `UPLOAD_DOOR_URL`: the address below which a `portal-local` with the same `JWT_SECRET` takes
+    /// files for a store that is not S3.
+    pub door: Option<String>,
 }
 
 /// A setting that cannot be used.
@@ -104,16 +107,15 @@ impl Config {
             cors_origins,
             search: StoreConfig::read(&variable),
             uploads: read("UPLOAD_STORE_URL"),
+            door: read("UPLOAD_DOOR_URL").map(door).transpose()?,
         })
     }
 
     /// Opens the store of uploaded files, if one is set. It is trusted by these roots, in PEM, or else
-    /// by the machine's; one on this machine takes files by `door`.
-    pub fn open_files(
-        &self,
-        roots: Option<&[u8]>,
-        door: Option<Door>,
-    ) -> Result<Option<Files>, BadConfig> {
+    /// by the machine's.
+    pub fn open_files(&self, roots: Option<&[u8]>) -> Result<Option<Files>, BadConfig> {
+        let secret = self.secret.expose().as_bytes();
+        let door = self.door.as_deref().map(|base| Door::new(base, secret));
         let open = |url: &String| {
             Files::open(url, roots, door)
                 .map_err(|error| bad("UPLOAD_STORE_URL", format!("cannot be used: {error}")))
@@ -172,6 +174,19 @@ impl StoreConfig {
         Store::open(url, caches, roots)
             .map_err(|error| bad(NAME, format!("cannot be used: {error}")))
     }
+}
+
+/// Checks the address of a server; files' addresses are signed below it.
+fn door(url: String) -> Result<String, BadConfig> {
+    let is_address = url.parse::<Uri>().is_ok_and(|uri| {
+        let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+        scheme && uri.host().is_some() && uri.query().is_none()
+    });
+    if !is_address {
+        let why = format!("is '{url}', which is no address like http://127.0.0.1:3000");
+        return Err(bad("UPLOAD_DOOR_URL", why));
+    }
+    Ok(url)
 }
 
 /// An origin is `scheme://host[:port]`; a star would let any page call with a stolen token.
@@ -238,6 +253,9 @@ mod tests {
             ("CORS_ALLOWED_ORIGINS", "*"),
             ("CORS_ALLOWED_ORIGINS", "a.example"),
             ("CORS_ALLOWED_ORIGINS", "https://a.example/"),
+            ("UPLOAD_DOOR_URL", "127.0.0.1:3000"),
+            ("UPLOAD_DOOR_URL", "http://"),
+            ("UPLOAD_DOOR_URL", "http://a.example?x"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.starts_with(name), "{error}");

@@ -43,7 +43,7 @@ async fn start(
     let config = Config::from_env()?;
     let aws = Aws::from_env()?;
     let store = store(&config, &aws)?;
-    let files = config.open_files(Some(&aws.roots), None)?;
+    let files = config.open_files(Some(&aws.roots))?;
     let table = aws.table()?;
     // Connections that are made now are not made at the first request's expense: until the runtime
     // asks for that, a sandbox has a whole processor.
@@ -68,7 +68,7 @@ pub async fn app_from_env() -> Result<App, BadConfig> {
     let config = Config::from_env()?;
     let aws = Aws::from_env()?;
     let store = open(&config.search, &aws)?;
-    let files = config.open_files(Some(&aws.roots), None)?;
+    let files = config.open_files(Some(&aws.roots))?;
     let files = files.ok_or_else(|| bad("UPLOAD_STORE_URL", "is not set"))?;
     let table = aws.table()?;
     tokio::join!(table.connect(), store.connect());

@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Io(io::Error),
     /// The store is on this machine, and no server takes files for it.
-    #[error("nobody takes files for the store")]
+    #[error("nobody takes files for the store: it is not S3, and UPLOAD_DOOR_URL is not set")]
     Closed,
     /// No address can be signed.
     #[error("no address can be signed")]

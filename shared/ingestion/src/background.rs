@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::errors::Errors;
 use crate::input::Input;
-use crate::run::{HELD_LONGER, Run, is_background, unavailable};
+use crate::run::{HELD_LONGER, Room, Run, is_background, unavailable};
 
 /// How long a lease lasts, and how often it is kept. One that works and cannot keep it writes no
 /// longer than half of that.
@@ -28,6 +28,9 @@ const ASK: Duration = Duration::from_secs(3);
 
 /// How much longer than its time a step may write what it has begun.
 const LATE: Duration = Duration::from_secs(30);
+
+/// No step takes longer.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// In more steps than this no upload ends.
 const MAX_STEPS: u32 = 200;
@@ -49,6 +52,8 @@ pub async fn run(
     upload: UploadId,
     time: Duration,
 ) -> Result<Progress> {
+    // From here on, whatever comes before the first row.
+    let stop = Instant::now() + time.min(LONGEST);
     let unfinished = |job: &Job| {
         is_background(job) && matches!(job.status, Status::Pending | Status::Processing)
     };
@@ -65,7 +70,7 @@ pub async fn run(
     let step = async {
         // Whoever had the lease may have ended it.
         match find().await? {
-            Some(job) => work(app, tenant, job, &lease, time).await,
+            Some(job) => work(app, tenant, job, &lease, stop).await,
             None => Ok(Progress::Done),
         }
     };
@@ -107,18 +112,17 @@ async fn keeping<T>(
     let mut work = std::pin::pin!(work);
     let mut kept = Instant::now();
     loop {
+        // The lease first: a process that stood still must not write before it knows that it has it.
         tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(kept + KEEP) => {}
             done = &mut work => return done,
-            () = tokio::time::sleep(KEEP) => {}
         }
         let until = app.clock.now() + LEASE;
         let extended = app.table.extend_upload_lease(tenant, upload, lease, until);
         match extended.await {
             Ok(true) => kept = Instant::now(),
             Ok(false) => return Err(unavailable("somebody else works on the upload")),
-            Err(error) if kept.elapsed() < 2 * KEEP => {
-                tracing::warn!(%tenant, %upload, %error, "an upload's lease was not kept");
-            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -129,7 +133,7 @@ async fn work(
     tenant: &TenantId,
     mut job: Job,
     lease: &UploadLease,
-    time: Duration,
+    stop: Instant,
 ) -> Result<Progress> {
     let files = app.files()?;
     let (upload, now) = (job.id, app.clock.now());
@@ -140,8 +144,8 @@ async fn work(
     job.status = Status::Processing;
     job.started_at = job.started_at.or(Some(now));
     job.steps += 1;
-    let time = time.min(Duration::from_hours(1));
-    job.until = now + time + LATE + HELD_LONGER;
+    let left = stop.saturating_duration_since(Instant::now());
+    job.until = now + left + LATE + HELD_LONGER;
     let wrong = if size != job.size_bytes {
         Some(format!(
             "The file has {size} bytes, {} were announced",
@@ -156,11 +160,10 @@ async fn work(
         return end(app, tenant, job, lease, why).await;
     }
     let source = files.source(tenant, upload, size).map_err(failed)?;
-    let input = match Input::open(app, tenant, &job, source).await {
+    let input = match Input::open(app, tenant, &mut job, source).await {
         Ok(input) => input,
         Err(error) => return refused(app, tenant, job, lease, error).await,
     };
-    let start = Instant::now();
     let mut run = Run {
         app,
         plan,
@@ -170,8 +173,8 @@ async fn work(
         input,
         staging: None,
         lease: Some(lease.clone()),
-        stop: Some(start + time),
-        deadline: start + time + LATE,
+        stop: Some(stop),
+        deadline: stop + LATE,
         settled: true,
     };
     match step(&mut run).await {
@@ -193,24 +196,25 @@ async fn step(run: &mut Run<'_>) -> Result<()> {
         if let Some(hold) = held {
             app.recount(&tenant, upload, &hold).await?;
         }
-        run.job.checkpoint.attempt += 1;
+        let checkpoint = &mut run.job.checkpoint;
+        checkpoint.attempt += 1;
+        checkpoint.attempts = checkpoint.attempts.max(checkpoint.attempt);
+        let part = checkpoint.part;
         let table = &app.table;
-        table
-            .forget_errors(&tenant, run.job.id, checkpoint.part)
-            .await?;
+        table.forget_errors(&tenant, run.job.id, part).await?;
     } else if let Some(hold) = held {
         run.job.checkpoint.begun = true;
         run.save().await?;
-        return match run.begin_part(upload, &hold).await? {
-            Some(reservation) => run.parts(reservation).await,
-            None => Ok(()),
-        };
+        let reservation = run.begin_part(upload, &hold).await?;
+        return run.parts(reservation).await;
     }
     run.save().await?;
     let look = run.look().await?;
     match run.reserve(look).await? {
-        Some(reservation) => run.parts(reservation).await,
-        None => run.reject_all().await,
+        Room::Yes(reservation) => run.parts(reservation).await,
+        Room::NotNeeded => run.reject_all().await,
+        // The next step asks again.
+        Room::Later => Ok(()),
     }
 }
 

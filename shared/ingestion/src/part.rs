@@ -1,8 +1,9 @@
 //! One part of an upload: its rows, read on a thread of their own while others are written.
 
-use api::{App, Result};
+use api::{App, Error, Result};
 use formats::Cursor;
 use indexing::{Effort, Folded, Own};
+use model::collection::Collection;
 use model::id::{TenantId, UploadId};
 use model::record::Record;
 use table::cap::Hold;
@@ -11,11 +12,15 @@ use tokio::time::Instant;
 
 use crate::errors::Errors;
 use crate::input::{Input, failure};
+use crate::run::cancelled;
 use crate::window::{Slice, Window};
-use crate::write::{KNOWN, Writer, Written};
+use crate::write::{Writer, Written};
 
 /// How many slices wait to be written, so that reading goes on meanwhile.
 const WAITING: usize = 1;
+
+/// The records of so many slices are kept at hand for the index.
+const KEPT: usize = 4;
 
 /// How far a part came.
 #[derive(Debug)]
@@ -74,13 +79,17 @@ impl Part {
         };
         let mut slices = read(input, window, number);
         let tenant = &writer.target.tenant;
-        while let Some(slice) = slices.recv().await {
+        for count in 0.. {
+            let Some(slice) = slices.recv().await else {
+                break;
+            };
             let slice = match slice {
                 Ok(slice) => slice,
                 Err(error) => return (this, Err(error)),
             };
             (this.end, this.bytes) = (slice.end, slice.bytes);
-            let written = writer.write(slice, &mut this.written, errors).await;
+            let written = &mut this.written;
+            let written = writer.write(slice, count < KEPT, written, errors).await;
             let kept = errors
                 .keep(writer.app, (tenant, part.0), part.1, false)
                 .await;
@@ -126,22 +135,19 @@ pub(crate) async fn reject(
 }
 
 /// Folds what a part wrote into the search index, so that it is indexed when the call answers.
-/// Where that cannot be now, somebody else does it later: search finds it all the same.
+/// Where that cannot be now, somebody else does it later: search finds it all the same. Says whether
+/// it was folded.
 pub(crate) async fn fold(
     app: &App,
     tenant: &TenantId,
     (upload, hold): (UploadId, &Hold),
     added: Vec<Record>,
     deadline: Instant,
-) {
+) -> bool {
     let name = &hold.collection;
     let own = Own {
         upload: Some(upload),
-        added: if added.len() > KNOWN {
-            Vec::new()
-        } else {
-            added
-        },
+        added,
     };
     let folding = async {
         let indexes = app.indexes()?;
@@ -150,7 +156,8 @@ pub(crate) async fn fold(
     };
     let folded = tokio::time::timeout_at(deadline, folding).await;
     match &folded {
-        Ok(Ok(Folded::Yes(_) | Folded::Nothing)) => return,
+        Ok(Ok(Folded::Yes(_))) => return true,
+        Ok(Ok(Folded::Nothing)) => return false,
         Ok(Ok(Folded::Busy)) | Err(_) => {}
         Ok(Err(error)) => {
             tracing::warn!(%tenant, collection = %name, cause = ?error, "an upload was not folded");
@@ -166,22 +173,33 @@ pub(crate) async fn fold(
     if let Ok(indexes) = app.indexes() {
         indexes.touched(tenant, name);
     }
+    false
 }
 
-/// What is read again: where the index of a part's generation is by now.
-pub(crate) async fn moved(app: &App, tenant: &TenantId, hold: &Hold) -> Result<Option<Hold>> {
+/// The reservation with the index's pointer as it is by now. A generation that is not in use any more
+/// ends the upload.
+pub(crate) async fn moved(app: &App, tenant: &TenantId, hold: &Hold) -> Result<Hold> {
     let view = app.table.index_view(tenant, &hold.collection).await?;
-    let Some(collection) = view.map(|view| view.collection) else {
-        return Ok(None);
+    let collection = view.map(|view| view.collection);
+    let in_use = |collection: &Collection| {
+        let wanted = Some(hold.generation);
+        collection.number == hold.number
+            && if hold.staging {
+                collection.staging() == wanted
+            } else {
+                Some(collection.generation) == wanted
+            }
     };
-    let generation = if hold.staging {
-        hold.generation
-    } else {
-        collection.generation
+    let Some(collection) = collection.filter(in_use) else {
+        return Err(if hold.staging {
+            cancelled()
+        } else {
+            let message = "The collection was replaced meanwhile; send the file again";
+            Error::Conflict(message.to_owned())
+        });
     };
-    let pointer = collection.indexes.get(&generation);
+    let pointer = collection.indexes.get(&hold.generation);
     let mut moved = hold.clone();
-    moved.generation = generation;
     moved.base = pointer.map_or(0, |pointer| pointer.version);
-    Ok(Some(moved))
+    Ok(moved)
 }

@@ -76,6 +76,16 @@ pub(crate) struct Run<'a> {
     pub(crate) settled: bool,
 }
 
+/// What reserving came to.
+pub(crate) enum Room {
+    /// There is room.
+    Yes(Reservation),
+    /// The file has no good row.
+    NotNeeded,
+    /// Others hold it, and the step's time is over.
+    Later,
+}
+
 /// A reservation, and what is written under it.
 pub(crate) struct Reservation {
     pub(crate) hold: Hold,
@@ -86,8 +96,8 @@ impl Upload {
     /// Writes the file that came with a request. A plan's cap, and what is wrong with the file as a
     /// whole, are decided before anything is written; such a file leaves no upload.
     pub async fn run(self, app: &App) -> Result<Outcome> {
-        let input = Input::open(app, &self.tenant, &self.job, self.source).await?;
-        let mut job = self.job;
+        let (tenant, mut job) = (&self.tenant, self.job);
+        let input = Input::open(app, tenant, &mut job, self.source).await?;
         let now = app.clock.now();
         job.status = Status::Processing;
         job.started_at = Some(now);
@@ -107,17 +117,14 @@ impl Upload {
         };
         let look = run.look().await?;
         let done = match run.reserve(look).await? {
-            Some(reservation) => run.parts(reservation).await,
-            None => run.reject_all().await,
+            Room::Yes(reservation) => run.parts(reservation).await,
+            Room::NotNeeded => run.reject_all().await,
+            Room::Later => Err(held()),
         };
         if let Err(error) = done {
-            run.fail("The upload could not be ended; send the file again to complete it");
-            // What the rows came to is told by the error; the upload is not worth another.
-            let saved = app
-                .table
-                .save_upload(&self.tenant, &run.job, app.clock.now());
-            if let Err(error) = saved.await {
-                tracing::warn!(tenant = %self.tenant, %error, "a failed upload is not written down");
+            // What the rows came to is told by this error; the upload is not worth another.
+            if let Err(error) = run.abandon().await {
+                tracing::warn!(%tenant, cause = ?error, "a failed upload is not written down");
             }
             return Err(error);
         }
@@ -134,13 +141,21 @@ impl Input {
     pub(crate) async fn open(
         app: &App,
         tenant: &TenantId,
-        job: &Job,
+        job: &mut Job,
         source: Arc<dyn Source>,
     ) -> Result<Self> {
-        let schema = app
-            .table
-            .find_schema(tenant, &job.collection, &job.record_type)
-            .await?;
+        // The one that is current when the upload begins: one that comes later is for later uploads.
+        let (table, of) = (&app.table, (&job.collection, &job.record_type));
+        let schema = match job.schema {
+            None => table.find_schema(tenant, of.0, of.1).await?,
+            Some(0) => None,
+            Some(version) => {
+                table
+                    .find_schema_version(tenant, of.0, of.1, version)
+                    .await?
+            }
+        };
+        job.schema = Some(schema.as_ref().map_or(0, |schema| schema.version));
         let hints = hints(job);
         let whole = job.whole;
         let target = Target {
@@ -219,13 +234,15 @@ impl Run<'_> {
         look.map_err(|error| formats::Error::Io(std::io::Error::other(error)))?
     }
 
-    /// Reserves what the file adds; `None` if it has no good row.
-    pub(crate) async fn reserve(&mut self, mut look: Look) -> Result<Option<Reservation>> {
+    /// Reserves what the file adds.
+    pub(crate) async fn reserve(&mut self, mut look: Look) -> Result<Room> {
         if !look.is_good {
-            return Ok(None);
+            return Ok(Room::NotNeeded);
         }
         let limits = self.plan.limits();
-        let give_up = Instant::now() + WAITING.min(self.app.config.upload_time);
+        // Nobody waits for a step; who waits for an answer is asked to come again.
+        let soon = Instant::now() + WAITING.min(self.app.config.upload_time);
+        let give_up = self.stop.unwrap_or(soon);
         let mut wait = Duration::from_millis(5);
         let tenant = self.tenant().clone();
         loop {
@@ -285,7 +302,7 @@ impl Run<'_> {
                     } else {
                         survey(&self.input, start, collection.number).await?
                     };
-                    return Ok(Some(Reservation { hold, window }));
+                    return Ok(Room::Yes(Reservation { hold, window }));
                 }
                 Reserved::RecordCap => return Err(self.over_records()),
                 Reserved::CollectionCap => return Err(self.over_collections()),
@@ -293,11 +310,9 @@ impl Run<'_> {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_millis(200));
                 }
-                Reserved::Again => {
-                    return Err(unavailable(
-                        "other uploads of the tenant hold what this one needs",
-                    ));
-                }
+                Reserved::Again if self.stop.is_some() => return Ok(Room::Later),
+                Reserved::Again => return Err(held()),
+                Reserved::Lost if self.staging.is_some() => return Err(cancelled()),
                 Reserved::Lost => return Err(unavailable("somebody else works on the upload")),
             }
         }
@@ -324,16 +339,22 @@ impl Run<'_> {
         ))
     }
 
-    /// What a file without a good row comes to. The upload is written down when it is over.
+    /// What a file without a good row comes to, or the rest of one for which there is no time: every
+    /// row that is left is rejected. In the background that has a step's time, too.
     pub(crate) async fn reject_all(&mut self) -> Result<()> {
-        let mut window = survey(&self.input, Cursor::default(), 0).await?;
-        while window.end > window.start.row {
-            let number = self.job.checkpoint.part;
+        let number = 0;
+        loop {
+            let window = survey(&self.input, cursor(&self.job), number).await?;
+            if window.end == window.start.row {
+                break;
+            }
             self.errors.begin();
-            let errors = (&mut self.errors, (self.job.id, number));
-            let part = reject(self.app, (&self.input, window), 0, errors).await?;
+            let errors = (&mut self.errors, (self.job.id, self.job.checkpoint.part));
+            let part = reject(self.app, (&self.input, window), number, errors).await?;
             self.take(&part);
-            window = survey(&self.input, part.end, 0).await?;
+            if self.is_late() {
+                return self.save().await;
+            }
         }
         self.end();
         self.save().await
@@ -359,6 +380,7 @@ impl Run<'_> {
             place: Place::new(&tenant, number, hold.generation),
             upload,
             earlier: self.earlier(),
+            own: self.own(),
             source_name: self.job.source_name.as_deref(),
             deadline: self.deadline,
         };
@@ -382,8 +404,12 @@ impl Run<'_> {
             )
             .await;
             done?;
+            // The next step tries the part again.
+            if self.lease.is_some() {
+                return Ok(None);
+            }
             self.take(&part);
-            return self.give_up(number).await.map(|()| None);
+            return self.reject_all().await.map(|()| None);
         }
         self.take(&part);
         let is_over = part.end.row >= end && part.end.row >= self.job.rows.unwrap_or(0);
@@ -404,21 +430,44 @@ impl Run<'_> {
             .table
             .settle_part(&tenant, (upload, &hold), tally, last, ending)
             .await?;
-        if !tally.is_empty() {
-            fold(self.app, &tenant, (upload, &hold), added, self.deadline).await;
-        }
+        let folded = tally.is_empty()
+            || fold(self.app, &tenant, (upload, &hold), added, self.deadline).await;
         if !settled {
             self.settled = false;
             return match &self.lease {
                 Some(_) => Err(unavailable("somebody else works on the upload")),
                 // Somebody counted what was written and nothing is reserved for the rest.
-                None => self.give_up(number).await.map(|()| None),
+                None if is_over => Ok(None),
+                None => self.reject_all().await.map(|()| None),
             };
         }
         match next {
-            Some((id, hold)) if !self.is_late() => self.begin_part(id, &hold).await,
+            Some((id, hold)) if !self.is_late() => self.begin_part(id, &hold).await.map(Some),
+            // It became late since: the reservation waits for the next step.
+            Some((id, mut hold)) if self.job.checkpoint.begun => {
+                hold.until = self.until + FOLLOWS;
+                if self.app.table.move_hold(&tenant, id, &hold).await? {
+                    self.job.checkpoint.begun = false;
+                    self.save().await?;
+                }
+                Ok(None)
+            }
+            // What went to a generation that is swapped out is not found by anybody.
+            None if !folded => moved(self.app, &tenant, &hold).await.map(|_| None),
             _ => Ok(None),
         }
+    }
+
+    /// The ids under which anything of the upload was written before: no row of it is written twice.
+    fn own(&self) -> HashSet<UploadId> {
+        let checkpoint = self.job.checkpoint;
+        let parts = 0..=checkpoint.part;
+        let attempts = |part| (0..=checkpoint.attempts).map(move |attempt| (part, attempt));
+        let all = parts.flat_map(attempts);
+        let before = all.filter(|place| *place < (checkpoint.part, checkpoint.attempt));
+        before
+            .map(|(part, attempt)| self.job.writer(part, attempt))
+            .collect()
     }
 
     /// The ids under which the rows of this part were written before.
@@ -452,32 +501,28 @@ impl Run<'_> {
         &mut self,
         upload: UploadId,
         hold: &Hold,
-    ) -> Result<Option<Reservation>> {
+    ) -> Result<Reservation> {
         let tenant = self.tenant().clone();
-        let gone = || unavailable("the collection, or what was reserved in it, is gone");
-        let mut hold = moved(self.app, &tenant, hold).await?.ok_or_else(gone)?;
+        let mut hold = moved(self.app, &tenant, hold).await?;
         hold.until = self.until;
         if !self.app.table.move_hold(&tenant, upload, &hold).await? {
-            return Err(gone());
+            return Err(unavailable("what was reserved is gone"));
         }
         let window = survey(&self.input, cursor(&self.job), hold.number).await?;
-        Ok(Some(Reservation { hold, window }))
+        Ok(Reservation { hold, window })
     }
 
-    /// Rejects every row that is left: there is no time for them.
-    async fn give_up(&mut self, number: u32) -> Result<()> {
-        loop {
-            let window = survey(&self.input, cursor(&self.job), number).await?;
-            if window.end == window.start.row {
-                break;
-            }
-            self.errors.begin();
-            let errors = (&mut self.errors, (self.job.id, self.job.checkpoint.part));
-            let part = reject(self.app, (&self.input, window), number, errors).await?;
-            self.take(&part);
+    /// Gives back what a failed upload holds, once what it wrote is counted, and writes it down.
+    async fn abandon(&mut self) -> Result<()> {
+        self.fail("The upload could not be ended; send the file again to complete it");
+        self.save().await?;
+        let checkpoint = self.job.checkpoint;
+        let upload = self.job.writer(checkpoint.part, checkpoint.attempt);
+        let caps = self.app.summary(self.tenant()).await?.caps;
+        match caps.hold(upload) {
+            Some(hold) => self.app.recount(self.tenant(), upload, hold).await,
+            None => Ok(()),
         }
-        self.end();
-        self.save().await
     }
 
     /// Notes what a part came to and where the next one begins.
@@ -537,6 +582,14 @@ fn cursor(job: &Job) -> Cursor {
         at: job.checkpoint.at,
         row: job.checkpoint.row,
     }
+}
+
+fn held() -> Error {
+    unavailable("other uploads of the tenant hold what this one needs")
+}
+
+pub(crate) fn cancelled() -> Error {
+    Error::Conflict("The replace was cancelled meanwhile".to_owned())
 }
 
 pub(crate) fn unavailable(why: &'static str) -> Error {

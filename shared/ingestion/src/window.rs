@@ -19,6 +19,9 @@ pub(crate) const WINDOW: u64 = 100_000;
 pub(crate) const SLICE: usize = 5_000;
 const SLICE_BYTES: u64 = 1024 * 1024;
 
+/// After so many faults a slice ends: a row may have very many.
+const SLICE_FAULTS: usize = 5_000;
+
 /// A row that is to become a record.
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -106,9 +109,11 @@ impl Window {
             end: reading.cursor(),
             ..Slice::default()
         };
+        let mut faulty = 0;
         while slice.end.row < self.end
             && slice.submitted < SLICE as u64
             && reading.bytes().saturating_sub(begin) < SLICE_BYTES
+            && faulty < SLICE_FAULTS
         {
             let Some(row) = reading.next().transpose()? else {
                 break;
@@ -116,7 +121,10 @@ impl Window {
             slice.end = reading.cursor();
             slice.submitted += 1;
             match row.draft {
-                Err(faults) => slice.rejected.push((row.number, faults)),
+                Err(faults) => {
+                    faulty += faults.len();
+                    slice.rejected.push((row.number, faults));
+                }
                 Ok(draft) => {
                     let id = target.id(number, &draft);
                     if self.chosen.get(&id) == Some(&row.number) {

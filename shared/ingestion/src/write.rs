@@ -19,9 +19,6 @@ use crate::window::{Candidate, Slice};
 /// How many changed records are written at once.
 const CHANGES: usize = 16;
 
-/// How many added records are kept at hand for the index; of larger parts they are read again.
-pub(crate) const KNOWN: usize = 5_000;
-
 /// How often a record is read again that others change at the same time.
 const ROUNDS: usize = 20;
 
@@ -32,8 +29,10 @@ pub(crate) struct Writer<'a> {
     pub(crate) place: Place,
     /// The id under which it writes.
     pub(crate) upload: UploadId,
-    /// Those under which the same rows were written in attempts that were cut short.
+    /// Those under which this part was written in attempts that were cut short.
     pub(crate) earlier: HashSet<UploadId>,
+    /// Those under which anything of this upload was written before.
+    pub(crate) own: HashSet<UploadId>,
     pub(crate) source_name: Option<&'a str>,
     /// When to give up.
     pub(crate) deadline: Instant,
@@ -44,7 +43,7 @@ pub(crate) struct Writer<'a> {
 pub(crate) struct Written {
     pub(crate) summary: Summary,
     pub(crate) tally: Tally,
-    /// The records that were added, as long as they are few.
+    /// The records that were added first; of larger parts the others are read again for the index.
     pub(crate) added: Vec<Record>,
     /// When the last row was written.
     pub(crate) last: Option<Moment>,
@@ -84,10 +83,12 @@ impl Written {
 }
 
 impl Writer<'_> {
-    /// Writes a slice. What was written is counted, also if the rest failed.
+    /// Writes a slice. What was written is counted, also if the rest failed; what was added is kept at
+    /// hand if it is to be.
     pub(crate) async fn write(
         &self,
         mut slice: Slice,
+        is_kept: bool,
         written: &mut Written,
         errors: &mut Errors,
     ) -> Result<()> {
@@ -108,7 +109,7 @@ impl Writer<'_> {
                     written.summary.accepted += 1;
                     written.tally.add(record.id, record.visibility);
                     written.last = Some(now);
-                    if written.added.len() <= KNOWN {
+                    if is_kept {
                         written.added.push(record);
                     }
                 }
@@ -162,7 +163,7 @@ impl Writer<'_> {
     async fn change(&self, pending: Pending, mut existing: Existing) -> Result<Change> {
         let row = pending.record;
         let met = &existing.record;
-        if met.row == row.row && self.earlier.contains(&met.upload) {
+        if met.row == row.row && self.own.contains(&met.upload) {
             return Ok(Change::Before);
         }
         if row.source_id.is_none() {

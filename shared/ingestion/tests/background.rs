@@ -42,6 +42,7 @@ fn job(app: &TestApp, name: &str, size: usize) -> Job {
         encoding: None,
         delimiter: None,
         whole: false,
+        schema: None,
         created_at: now,
         started_at: None,
         finished_at: None,
@@ -372,6 +373,6 @@ async fn an_upload_whose_file_has_not_arrived_waits_for_it() {
     let now: Moment = app.app.clock.now();
     let found = found(&app, &tenant, job.id).await;
     assert_eq!(found.clone().seen(now, None).status, Status::Pending);
-    let late = now + TimeDelta::minutes(15);
+    let late = now + TimeDelta::minutes(75);
     assert_eq!(found.seen(late, None).status, Status::Failed);
 }

@@ -14,6 +14,13 @@ use crate::time::{self, Moment};
 /// How many row errors an answer lists.
 pub const LISTED_ERRORS: usize = 100;
 
+/// How much longer than its address is good for a file may take to arrive.
+const ARRIVAL: TimeDelta = TimeDelta::hours(1);
+
+/// The longest name of a field in a row error, and the longest message, in characters.
+const MAX_FIELD: usize = 300;
+const MAX_MESSAGE: usize = 1_000;
+
 /// How long an upload whose file lies on the store may be silent before it is taken for dead: as
 /// long as Lambda tries an event again.
 const SILENCE: TimeDelta = TimeDelta::hours(6);
@@ -90,11 +97,20 @@ impl RowError {
             .collect();
         Self {
             row,
-            field: (!steps.is_empty()).then(|| steps.join(".")),
+            field: (!steps.is_empty()).then(|| cut(steps.join("."), MAX_FIELD)),
             error_type: Cow::Borrowed(fault.kind),
-            message: fault.message,
+            message: cut(fault.message, MAX_MESSAGE),
         }
     }
+}
+
+/// The text, or its beginning if it is longer than so many characters.
+fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('\u{2026}');
+    }
+    text
 }
 
 /// How the file of an upload comes.
@@ -122,6 +138,9 @@ pub struct Checkpoint {
     pub attempt: u32,
     /// Whether something may have been written under that attempt.
     pub begun: bool,
+    /// The most attempts that there were at a part.
+    #[serde(default)]
+    pub attempts: u32,
 }
 
 /// An upload.
@@ -158,6 +177,8 @@ pub struct Job {
     /// Whether the encoding can only be told from the whole file.
     #[serde(default)]
     pub whole: bool,
+    /// The version of the schema that its rows are checked against, 0 for none, once that is decided.
+    pub schema: Option<u64>,
     /// When it was announced or began.
     #[serde(serialize_with = "time::in_table")]
     pub created_at: Moment,
@@ -217,7 +238,9 @@ impl Job {
         let is_over = self.until <= now;
         let before = alone_since.is_some_and(|since| self.created_at < since);
         let detail = match (self.status, self.way) {
-            (Status::Pending, _) if is_over => "The file did not arrive in time",
+            (Status::Pending, _) if self.until + ARRIVAL <= now => {
+                "The file did not arrive in time"
+            }
             (Status::Processing, Way::Request | Way::Replace) if is_over || before => {
                 "The upload was cut short; send the file again to complete it"
             }
@@ -254,6 +277,7 @@ mod tests {
             encoding: None,
             delimiter: None,
             whole: false,
+            schema: None,
             created_at: at,
             started_at: None,
             finished_at: None,
@@ -283,8 +307,8 @@ mod tests {
     #[test]
     fn what_was_cut_short_has_failed_after_its_time() {
         for (status, way, minutes, alone, expected) in [
-            (Status::Pending, Way::File, 14, false, Status::Pending),
-            (Status::Pending, Way::File, 15, false, Status::Failed),
+            (Status::Pending, Way::File, 74, false, Status::Pending),
+            (Status::Pending, Way::File, 75, false, Status::Failed),
             (
                 Status::Processing,
                 Way::Request,

@@ -171,7 +171,7 @@ pub enum Reserved {
     CollectionCap,
     /// It depends on uploads in flight, or another one was faster: ask again with a new summary.
     Again,
-    /// Somebody else works on the upload.
+    /// Somebody else works on the upload, or the replace that it fills is cancelled.
     Lost,
 }
 
@@ -244,6 +244,26 @@ fn refusal(
     }
 }
 
+/// The condition that a generation is served, or being filled by a replace.
+fn in_use(staging: Option<u32>) -> &'static str {
+    if staging.is_some() {
+        "#replace.#generation = :generation"
+    } else {
+        "#generation = :generation"
+    }
+}
+
+fn of_generation(change: Change, staging: Option<u32>, generation: u32) -> Change {
+    let change = change
+        .name("#generation", "generation")
+        .value(":generation", item::number(generation));
+    if staging.is_some() {
+        change.name("#replace", "replace")
+    } else {
+        change
+    }
+}
+
 /// Whether a plan has room for a collection that may not be live yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -285,11 +305,15 @@ fn claims(summary: &Summary, request: &Request<'_>, staging: Option<u32>) -> (u6
         let replacing = Generation::staging(collection);
         let staged = summary.staged(&collection.name).unwrap_or(0);
         let mut largest = (0, 0);
+        let is_asked = collection.name == *request.collection;
         for (of, count) in [(Some(served), counts.total), (replacing, staged)] {
             let Some(of) = of else { continue };
             known.insert(of);
-            let asked = collection.name == *request.collection
-                && of.generation == staging.unwrap_or(collection.generation);
+            // What a replace is to replace needs no room beside it.
+            if is_asked && staging.is_some_and(|staging| staging != of.generation) {
+                continue;
+            }
+            let asked = is_asked && of.generation == staging.unwrap_or(collection.generation);
             let counted = count + if asked { request.rows } else { 0 };
             let mine = held().filter(|hold| hold.of() == of);
             let reserved = counted + mine.map(|hold| hold.rows).sum::<u64>();
@@ -336,6 +360,9 @@ impl Table {
         }
         let caps = &summary.caps;
         let known = summary.collection(request.collection);
+        if staging.is_some() && staging != known.and_then(Collection::staging) {
+            return Ok(Reserved::Lost);
+        }
         let collection = known.cloned().unwrap_or_else(|| {
             collection::new(request.collection, caps.last_number + 1, request.format)
         });
@@ -371,6 +398,13 @@ impl Table {
         if known.is_none() {
             let item = collection::reserved(tenant, &collection)?;
             writes.push(self.put_write(item, &Change::condition(ABSENT))?);
+        } else {
+            // A swap moves no reservation, so one that came in between is found here.
+            let key = collection::key(tenant, request.collection);
+            let same = Change::condition(format!("#number = :number AND {}", in_use(staging)))
+                .name("#number", "number")
+                .value(":number", item::number(collection.number));
+            writes.push(self.check_write(&key, &of_generation(same, staging, generation))?);
         }
         if let Some(note) = note {
             writes.push(self.upload_write(tenant, note.job, request.since)?);
@@ -449,7 +483,7 @@ impl Table {
             let hold = item::value(hold)?;
             done = done.name("#next", next.to_string()).value(":next", hold);
         }
-        let mut others = Vec::new();
+        let (mut others, mut lives) = (Vec::new(), None);
         if let Some(note) = ending.note {
             others.push(self.upload_write(tenant, note.job, now)?);
             if let Some(lease) = note.lease {
@@ -476,10 +510,12 @@ impl Table {
             if !hold.staging {
                 let types = vec![hold.record_type.to_string()];
                 let live = Change::update("SET live = :live ADD record_types :types")
+                    .when(in_use(None))
                     .value(":live", AttributeValue::Bool(true))
                     .value(":types", AttributeValue::Ss(types));
+                let live = of_generation(live, None, hold.generation);
                 let key = collection::key(tenant, &hold.collection);
-                others.push(self.update_write(&key, &live)?);
+                lives = Some(self.update_write(&key, &live)?);
             }
             let checklist = self.checklist(tenant).await?;
             if checklist.completed_at(Step::UploadData).is_none() {
@@ -497,11 +533,17 @@ impl Table {
                 writes.push(self.update_write(&key, &change)?);
             }
             writes.extend(others.iter().cloned());
+            writes.extend(lives.clone());
+            let last = writes.len() - 1;
             let outcome = self.transact(writes).await?;
             if outcome == Outcome::Done {
                 // What is left of the reservation goes with the next look after its time, if not now.
                 let _ = self.release(tenant, upload).await;
                 return Ok(true);
+            }
+            if !outcome.refused(0) && outcome.refused(last) && lives.take().is_some() {
+                // The generation was swapped out meanwhile: what is written to it changes nothing.
+                continue;
             }
             let known = newer.len();
             let refused = tally
