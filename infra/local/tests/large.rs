@@ -1,8 +1,8 @@
 //! A large file by an address of its own, through a process that is killed twice on the way: every
 //! count is exact in the end.
 //!
-//! `LARGE_BYTES` says how large the file of the ignored test is (1,000,000,000). It is for a release
-//! build: `cargo test --release -p portal-local --test large -- --ignored --nocapture`.
+//! `LARGE_BYTES` says how large the file of the ignored test is (1,000,000,000). It is for a fast
+//! build: `cargo test --profile measure -p portal-local --test large -- --ignored --nocapture`.
 
 #[expect(dead_code, reason = "each test takes what it needs of it")]
 mod common;

@@ -420,6 +420,7 @@ async fn arrive(stage: &Stage, rows: &Value, is_begun: bool) -> UploadId {
         let mut job = job.expect("an upload");
         job.status = Status::Processing;
         job.checkpoint.begun = true;
+        job.schema = Some(1);
         table.save_upload(tenant, &job, now).await.expect("a write");
         let errors = [RowError::new(1, Fault::missing().at("name"))];
         let kept = table.keep_errors(tenant, id, (0, 0), &errors, now).await;
