@@ -478,7 +478,7 @@ async fn what_is_deleted_before_its_upload_is_folded_stays_gone() {
         // The upload has its records still at hand.
         let own = Own {
             upload: Some(upload.id),
-            added: records.clone(),
+            added: records.clone().into(),
         };
         let folded = indexes.fold(tenant, &name, generation, own, Effort::Call);
 

@@ -15,6 +15,7 @@ use model::time::Moment;
 use search::{Change, Effort, Fold};
 use table::marker::{BatchMarker, Generation, MarkerId, Markers, Version};
 use table::record::Place;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::slot::note;
 use crate::{Error, Indexes, Result, prefix};
@@ -62,7 +63,37 @@ pub struct Own {
     /// The upload.
     pub upload: Option<UploadId>,
     /// Records that it added, as it wrote them, to spare reading them again.
-    pub added: Vec<Record>,
+    pub added: Known,
+}
+
+/// How many of them wait to be taken in.
+const WAITING: usize = 2;
+
+/// Records that an upload added, some at a time; there may be many. Those that are left out are read
+/// of the table.
+#[derive(Debug, Default)]
+pub struct Known(Option<Receiver<Vec<Record>>>);
+
+impl Known {
+    /// Where they are told, and where they are heard.
+    #[must_use]
+    pub fn channel() -> (Sender<Vec<Record>>, Self) {
+        let (tell, hear) = mpsc::channel(WAITING);
+        (tell, Self(Some(hear)))
+    }
+
+    async fn next(&mut self) -> Option<Vec<Record>> {
+        self.0.as_mut()?.recv().await
+    }
+}
+
+impl From<Vec<Record>> for Known {
+    fn from(records: Vec<Record>) -> Self {
+        let (tell, added) = Self::channel();
+        // There is room for one.
+        let _ = tell.try_send(records);
+        added
+    }
 }
 
 /// What one fold takes.
@@ -389,22 +420,23 @@ impl Indexes {
         mut writing: Writing,
         read: Read<'_>,
         mut wanted: HashMap<RecordId, bool>,
-        known: Vec<Record>,
+        mut known: Known,
     ) -> Result<(Writing, HashSet<RecordId>)> {
-        // What nobody else names is what its upload wrote.
-        let known: Vec<Change> = known
-            .into_iter()
-            .filter(|record| wanted.get(&record.id) == Some(&true))
-            .map(|record| Change {
-                id: record.id,
-                record: Some(record),
-                is_new: true,
-            })
-            .collect();
-        for change in &known {
-            wanted.remove(&change.id);
+        while let Some(records) = known.next().await {
+            // What nobody else names is what its upload wrote.
+            let mut taken = Vec::with_capacity(records.len());
+            for record in records {
+                if wanted.get(&record.id) == Some(&true) {
+                    wanted.remove(&record.id);
+                    taken.push(Change {
+                        id: record.id,
+                        record: Some(record),
+                        is_new: true,
+                    });
+                }
+            }
+            writing = writing.write(taken).await?;
         }
-        writing = writing.write(known).await?;
         let mut corrupt = HashSet::new();
         let wanted: Vec<(RecordId, bool)> = wanted.into_iter().collect();
         for chunk in wanted.chunks(CHUNK) {

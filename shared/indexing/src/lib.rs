@@ -29,7 +29,7 @@ use table::marker::Generation;
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use find::Found;
-pub use fold::{Folded, Own};
+pub use fold::{Folded, Known, Own};
 pub use progress::Progress;
 pub use retire::RETIRED_FOR;
 pub use search::Effort;

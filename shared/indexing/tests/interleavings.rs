@@ -903,7 +903,7 @@ impl World {
             0..6 => {
                 let own = Own {
                     upload: Some(upload),
-                    added,
+                    added: added.into(),
                 };
                 self.start(side, Job::Own(own), random).await;
             }
@@ -1504,7 +1504,7 @@ async fn what_is_deleted_before_its_upload_is_folded_stays_gone() {
     let Flight { upload, added, .. } = world.flights.remove(0);
     let own = Own {
         upload: Some(upload),
-        added,
+        added: added.into(),
     };
 
     let folded = whole(world.job(THINGS, 1, Job::Own(own), Life::Task)).await;

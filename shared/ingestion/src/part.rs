@@ -1,11 +1,13 @@
 //! One part of an upload: its rows, read on a thread of their own while others are written.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use api::{App, Error, Result};
 use formats::Cursor;
-use indexing::{Effort, Folded, Own};
+use indexing::{Effort, Folded, Known, Own};
 use model::collection::Collection;
-use model::id::{TenantId, UploadId};
-use model::record::Record;
+use model::id::{RecordId, TenantId, UploadId};
 use table::cap::Hold;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -14,13 +16,10 @@ use crate::errors::Errors;
 use crate::input::{Input, failure};
 use crate::run::cancelled;
 use crate::window::{Slice, Window};
-use crate::write::{Writer, Written};
+use crate::write::{Author, Writer, Written};
 
 /// How many slices wait to be written, so that reading goes on meanwhile.
 const WAITING: usize = 1;
-
-/// The records of so many slices are kept at hand for the index.
-const KEPT: usize = 4;
 
 /// How far a part came.
 #[derive(Debug)]
@@ -33,9 +32,9 @@ pub(crate) struct Part {
 }
 
 /// Reads a window in slices. Whoever drops the receiver stops it.
-fn read(input: &Input, window: Window, number: u32) -> mpsc::Receiver<Result<Slice>> {
+fn read(input: &Input, window: &Arc<Window>, number: u32) -> mpsc::Receiver<Result<Slice>> {
     let (send, receive) = mpsc::channel(WAITING);
-    let input = input.clone();
+    let (input, window) = (input.clone(), Arc::clone(window));
     tokio::task::spawn_blocking(move || {
         let mut reading = match input.read(&*input.source, window.start, false) {
             Ok(reading) => reading,
@@ -67,7 +66,7 @@ impl Part {
     /// Writes a part; no further slice after `stop`. It tells how far it came, also if it failed.
     pub(crate) async fn write(
         writer: &Writer<'_>,
-        (input, window): (&Input, Window),
+        (input, window): (&Input, &Arc<Window>),
         number: u32,
         stop: Option<Instant>,
         (errors, part): (&mut Errors, (UploadId, u32)),
@@ -78,18 +77,14 @@ impl Part {
             bytes: 0,
         };
         let mut slices = read(input, window, number);
-        let tenant = &writer.target.tenant;
-        for count in 0.. {
-            let Some(slice) = slices.recv().await else {
-                break;
-            };
+        let tenant = &writer.author.target.tenant;
+        while let Some(slice) = slices.recv().await {
             let slice = match slice {
                 Ok(slice) => slice,
                 Err(error) => return (this, Err(error)),
             };
             (this.end, this.bytes) = (slice.end, slice.bytes);
-            let written = &mut this.written;
-            let written = writer.write(slice, count < KEPT, written, errors).await;
+            let written = writer.write(slice, &mut this.written, errors).await;
             let kept = errors
                 .keep(writer.app, (tenant, part.0), part.1, false)
                 .await;
@@ -110,7 +105,7 @@ impl Part {
 /// Reads a part whose rows cannot become records any more: those that could have are rejected.
 pub(crate) async fn reject(
     app: &App,
-    (input, window): (&Input, Window),
+    (input, window): (&Input, &Arc<Window>),
     number: u32,
     (errors, part): (&mut Errors, (UploadId, u32)),
 ) -> Result<Part> {
@@ -134,6 +129,45 @@ pub(crate) async fn reject(
     Ok(this)
 }
 
+/// The records that a part added, read again from its file: faster than from the table, and they need
+/// not be kept in memory.
+pub(crate) fn again(
+    (input, window): (&Input, &Arc<Window>),
+    number: u32,
+    author: Author,
+    written: &Written,
+) -> Known {
+    let (input, window) = (input.clone(), Arc::clone(window));
+    let added: HashSet<RecordId> = written.tally.added_ids().iter().copied().collect();
+    let times = written.times.clone();
+    let (send, hear) = Known::channel();
+    tokio::task::spawn_blocking(move || {
+        let Ok(mut reading) = input.read(&*input.source, window.start, false) else {
+            return;
+        };
+        let (mut times, mut time) = (times.into_iter(), None);
+        while let Ok(Some(slice)) = window.slice(&mut reading, &input.target, number) {
+            let mut records = Vec::with_capacity(slice.candidates.len());
+            for candidate in slice.candidates {
+                while time.is_none_or(|(end, _)| end < candidate.row) {
+                    let Some(next) = times.next() else { return };
+                    time = Some(next);
+                }
+                if let Some((_, at)) = time
+                    && added.contains(&candidate.id)
+                {
+                    records.push(author.record(candidate, at));
+                }
+            }
+            // Nobody wants them any more; whoever does reads those that are missing of the table.
+            if send.blocking_send(records).is_err() {
+                return;
+            }
+        }
+    });
+    hear
+}
+
 /// Folds what a part wrote into the search index, so that it is indexed when the call answers.
 /// Where that cannot be now, somebody else does it later: search finds it all the same. Says whether
 /// it was folded.
@@ -141,7 +175,7 @@ pub(crate) async fn fold(
     app: &App,
     tenant: &TenantId,
     (upload, hold): (UploadId, &Hold),
-    added: Vec<Record>,
+    added: Known,
     deadline: Instant,
 ) -> bool {
     let name = &hold.collection;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::{App, Error, Result};
 use chrono::TimeDelta;
 use formats::{Cursor, Hints, Source};
+use indexing::Known;
 use model::id::{RecordId, TenantId, UploadId};
 use model::plan::Plan;
 use model::upload::{Job, RowError, Status, Way};
@@ -19,9 +20,9 @@ use tokio::time::Instant;
 use crate::errors::Errors;
 use crate::input::{Input, Target, failure};
 use crate::look::{Look, layout};
-use crate::part::{Part, fold, moved, reject, survey};
+use crate::part::{Part, again, fold, moved, reject, survey};
 use crate::window::Window;
-use crate::write::Writer;
+use crate::write::{Author, Writer};
 
 /// How much longer than it may write an upload's reservation is held: longer than its last call to
 /// the table takes, so that nobody settles for it while it still writes.
@@ -350,7 +351,7 @@ impl Run<'_> {
             }
             self.errors.begin();
             let errors = (&mut self.errors, (self.job.id, self.job.checkpoint.part));
-            let part = reject(self.app, (&self.input, window), number, errors).await?;
+            let part = reject(self.app, (&self.input, &window.into()), number, errors).await?;
             self.take(&part);
             if self.is_late() {
                 return self.save().await;
@@ -374,22 +375,25 @@ impl Run<'_> {
         let (tenant, number) = (self.tenant().clone(), hold.number);
         let checkpoint = self.job.checkpoint;
         let upload = self.job.writer(checkpoint.part, checkpoint.attempt);
+        let author = Author {
+            target: self.input.target.clone(),
+            upload,
+            source_name: self.job.source_name.clone(),
+        };
         let writer = Writer {
             app: self.app,
-            target: &self.input.target,
+            author: &author,
             place: Place::new(&tenant, number, hold.generation),
-            upload,
             earlier: self.earlier(),
             own: self.own(),
-            source_name: self.job.source_name.as_deref(),
             deadline: self.deadline,
         };
         let end = window.end;
         self.errors.begin();
         let errors = (&mut self.errors, (self.job.id, checkpoint.part));
-        let written = Part::write(&writer, (&self.input, window), number, self.stop, errors).await;
-        let (mut part, done) = written;
-        let added = std::mem::take(&mut part.written.added);
+        let (input, window) = (&self.input, Arc::new(window));
+        let written = Part::write(&writer, (input, &window), number, self.stop, errors).await;
+        let (part, done) = written;
         let last = part.written.last.unwrap_or(hold.since);
         // Whatever was written is counted, also when the rest failed; where it is not known what
         // was, by the records themselves.
@@ -399,7 +403,7 @@ impl Run<'_> {
                 self.app,
                 &tenant,
                 (upload, &hold),
-                Vec::new(),
+                Known::default(),
                 self.deadline,
             )
             .await;
@@ -430,8 +434,10 @@ impl Run<'_> {
             .table
             .settle_part(&tenant, (upload, &hold), tally, last, ending)
             .await?;
-        let folded = tally.is_empty()
-            || fold(self.app, &tenant, (upload, &hold), added, self.deadline).await;
+        let folded = tally.is_empty() || {
+            let added = again((&self.input, &window), number, author, &part.written);
+            fold(self.app, &tenant, (upload, &hold), added, self.deadline).await
+        };
         if !settled {
             self.settled = false;
             return match &self.lease {

@@ -22,18 +22,41 @@ const CHANGES: usize = 16;
 /// How often a record is read again that others change at the same time.
 const ROUNDS: usize = 20;
 
+/// Whose rows they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Author {
+    pub(crate) target: Target,
+    /// The id under which they are written.
+    pub(crate) upload: UploadId,
+    pub(crate) source_name: Option<String>,
+}
+
+impl Author {
+    /// The record that a row becomes where there is none.
+    pub(crate) fn record(&self, candidate: Candidate, at: Moment) -> Record {
+        let Candidate { row, id, draft } = candidate;
+        draft.into_record(Origin {
+            id,
+            collection: self.target.collection.clone(),
+            record_type: self.target.record_type.clone(),
+            source_type: SourceType::FileUpload,
+            source_name: self.source_name.clone(),
+            upload: self.upload,
+            row,
+            at,
+        })
+    }
+}
+
 /// Who writes what where.
 pub(crate) struct Writer<'a> {
     pub(crate) app: &'a App,
-    pub(crate) target: &'a Target,
+    pub(crate) author: &'a Author,
     pub(crate) place: Place,
-    /// The id under which it writes.
-    pub(crate) upload: UploadId,
     /// Those under which this part was written in attempts that were cut short.
     pub(crate) earlier: HashSet<UploadId>,
     /// Those under which anything of this upload was written before.
     pub(crate) own: HashSet<UploadId>,
-    pub(crate) source_name: Option<&'a str>,
     /// When to give up.
     pub(crate) deadline: Instant,
 }
@@ -43,8 +66,8 @@ pub(crate) struct Writer<'a> {
 pub(crate) struct Written {
     pub(crate) summary: Summary,
     pub(crate) tally: Tally,
-    /// The records that were added first; of larger parts the others are read again for the index.
-    pub(crate) added: Vec<Record>,
+    /// When the rows up to a number were written, slice by slice.
+    pub(crate) times: Vec<(u64, Moment)>,
     /// When the last row was written.
     pub(crate) last: Option<Moment>,
     /// Whether the database asked to slow down.
@@ -83,17 +106,16 @@ impl Written {
 }
 
 impl Writer<'_> {
-    /// Writes a slice. What was written is counted, also if the rest failed; what was added is kept at
-    /// hand if it is to be.
+    /// Writes a slice. What was written is counted, also if the rest failed.
     pub(crate) async fn write(
         &self,
         mut slice: Slice,
-        is_kept: bool,
         written: &mut Written,
         errors: &mut Errors,
     ) -> Result<()> {
         slice.count(&mut written.summary, errors);
         let now = self.app.clock.now();
+        written.times.push((slice.end.row, now));
         let candidates = slice.candidates.into_iter();
         let pending: Vec<Pending> = candidates.map(|row| self.pending(row, now)).collect();
         let all: Vec<&Record> = pending.iter().map(|pending| &pending.record).collect();
@@ -109,9 +131,6 @@ impl Writer<'_> {
                     written.summary.accepted += 1;
                     written.tally.add(record.id, record.visibility);
                     written.last = Some(now);
-                    if is_kept {
-                        written.added.push(record);
-                    }
                 }
                 Some(Added::Exists(existing)) => changes.push((pending, *existing)),
                 Some(Added::NotWritten) => written.not_written(pending.record.row, errors),
@@ -143,18 +162,8 @@ impl Writer<'_> {
     }
 
     fn pending(&self, candidate: Candidate, now: Moment) -> Pending {
-        let Candidate { row, id, draft } = candidate;
-        let visibility = draft.visibility;
-        let record = draft.into_record(Origin {
-            id,
-            collection: self.target.collection.clone(),
-            record_type: self.target.record_type.clone(),
-            source_type: SourceType::FileUpload,
-            source_name: self.source_name.map(str::to_owned),
-            upload: self.upload,
-            row,
-            at: now,
-        });
+        let visibility = candidate.draft.visibility;
+        let record = self.author.record(candidate, now);
         Pending { record, visibility }
     }
 
@@ -190,7 +199,7 @@ impl Writer<'_> {
             next.source_name = row.source_name.clone().or_else(|| met.source_name.clone());
             let table = &self.app.table;
             match table
-                .change_record(&self.place, met, &next, self.upload)
+                .change_record(&self.place, met, &next, self.author.upload)
                 .await
             {
                 Ok(true) => return Ok(Change::Written(next.id)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use indexing::{Effort, Own};
+use indexing::{Effort, Known, Own};
 use model::collection::Collection;
 use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::period::Period;
@@ -159,7 +159,7 @@ impl Upload<'_> {
         let (name, generation) = (&self.hold.collection, self.hold.generation);
         let own = Own {
             upload: Some(self.id),
-            added: Vec::new(),
+            added: Known::default(),
         };
         let indexes = self.app.app.indexes().expect("indexes");
         let folded = indexes.fold(&self.tenant, name, generation, own, Effort::Call);
