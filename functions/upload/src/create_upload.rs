@@ -137,6 +137,7 @@ impl Announced {
             errors: 0,
             rows: None,
             bytes: 0,
+            glimpse: None,
             slowed: false,
             detail: None,
             checkpoint: Checkpoint::default(),

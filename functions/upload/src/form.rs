@@ -1,12 +1,17 @@
 //! The multipart form: one file and what the client says about it.
 
+use std::io::{self, Write};
+use std::sync::Arc;
+
 use api::{Error, Place, Result};
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
+use formats::{OpenFile, Source};
 use futures_util::{Stream, StreamExt, stream};
 use model::fault::{Fault, length};
 use multer::{Constraints, Field, Multipart, SizeLimit};
+use tempfile::{SpooledData, SpooledTempFile};
 
 /// The largest file that a request may carry, whatever the plan; larger ones take another way.
 const MAX_FILE: u64 = 50 * 1024 * 1024;
@@ -16,6 +21,9 @@ const MAX_PARTS: usize = 100;
 
 /// How many bytes of the body are taken at once.
 const PIECE: usize = 1024 * 1024;
+
+/// The largest file that is kept in memory, in bytes.
+const IN_MEMORY: usize = 4 * 1024 * 1024;
 
 /// The longest boundary that RFC 2046 allows.
 const MAX_BOUNDARY: usize = 70;
@@ -27,7 +35,6 @@ const OVERHEAD: u64 = 1024 * 1024;
 pub(crate) const MAX_TEXT: usize = 200;
 
 /// An upload as the client sent it.
-#[derive(Debug)]
 pub(crate) struct Form {
     pub(crate) file: File,
     /// The CSV column that holds the name.
@@ -38,11 +45,10 @@ pub(crate) struct Form {
     pub(crate) source_name: Option<String>,
 }
 
-#[derive(Debug)]
 pub(crate) struct File {
     /// As the client named it; only its ending is looked at.
     pub(crate) name: String,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) content: Arc<dyn Source>,
 }
 
 impl Form {
@@ -76,8 +82,7 @@ impl Form {
             }
             match part.name().map(str::to_owned).as_deref() {
                 Some("file") => {
-                    let expected = announced.unwrap_or_default().min(limit);
-                    once(&mut file, "file", read_file(part, limit, expected).await?)?;
+                    once(&mut file, "file", read_file(part, limit).await?)?;
                 }
                 Some("name_column") => {
                     once(
@@ -224,24 +229,33 @@ fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<()> {
     Ok(())
 }
 
-/// Reads a file of about `expected` bytes: room is made once, not twice over and over.
-async fn read_file(mut part: Field<'_>, limit: u64, expected: u64) -> Result<File> {
+/// Reads a file. A large one is kept on the disk, where nobody else finds it.
+async fn read_file(mut part: Field<'_>, limit: u64) -> Result<File> {
     let name = ending_of(part.file_name().unwrap_or_default());
-    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
+    let (mut spool, mut length) = (SpooledTempFile::new(IN_MEMORY), 0);
     while let Some(chunk) = part
         .chunk()
         .await
         .map_err(|error| malformed(error, limit))?
     {
-        if (bytes.len() + chunk.len()) as u64 > limit {
-            drop(bytes);
+        length += chunk.len() as u64;
+        if length > limit {
+            drop(spool);
             // Take in what is still coming, so that the client reads the answer.
             let _ = skip(part, OVERHEAD).await;
             return Err(too_large(limit));
         }
-        bytes.extend_from_slice(&chunk);
+        let written = tokio::task::spawn_blocking(move || {
+            spool.write_all(&chunk)?;
+            Ok::<_, io::Error>(spool)
+        });
+        spool = written.await?.map_err(Error::internal)?;
     }
-    Ok(File { name, bytes })
+    let content: Arc<dyn Source> = match spool.into_inner() {
+        SpooledData::InMemory(bytes) => Arc::new(Bytes::from(bytes.into_inner())),
+        SpooledData::OnDisk(file) => Arc::new(OpenFile::new(file).map_err(Error::internal)?),
+    };
+    Ok(File { name, content })
 }
 
 async fn read_text(mut part: Field<'_>, name: &str, limit: u64) -> Result<String> {

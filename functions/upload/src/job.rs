@@ -30,7 +30,8 @@ pub(crate) struct ShownJob {
     expires_at: Option<Moment>,
 }
 
-/// How far its rows are.
+/// How far its rows are, those of the part that is being written among them: its rows are counted in the
+/// summary when it ends.
 #[derive(Debug, Serialize)]
 struct Progress {
     /// Rows that are done.
@@ -61,15 +62,18 @@ impl ShownJob {
     pub(crate) fn of(job: Job, app: &App) -> Self {
         let job = job.seen(app.clock.now(), app.alone_since());
         let took = job.finished_at.zip(job.started_at);
+        let glimpse = job.glimpse.unwrap_or_default();
+        let mut done = job.summary;
+        done.add(glimpse.summary);
         Self {
             upload_id: job.id,
             status: job.status,
             progress: Progress {
-                rows: job.summary.submitted,
+                rows: done.submitted,
                 total_rows: job.rows,
-                accepted: job.summary.accepted,
-                rejected: job.summary.rejected,
-                bytes: job.bytes,
+                accepted: done.accepted,
+                rejected: done.rejected,
+                bytes: glimpse.bytes.max(job.bytes),
                 total_bytes: job.size_bytes,
             },
             metadata: Metadata {

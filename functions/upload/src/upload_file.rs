@@ -1,11 +1,9 @@
 //! `POST /portal/upload/{collection}/{record_type}/upload`: uploads a file.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use api::{App, Editor, Error, Params, Path, Place, Result};
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use ingestion::{Outcome, Upload};
@@ -75,7 +73,7 @@ impl Incoming {
             Some(_) => Way::Replace,
             None => Way::Request,
         };
-        let bytes = Bytes::from(form.file.bytes);
+        let source = form.file.content;
         let upload = Upload {
             job: Job {
                 id: self.upload,
@@ -84,7 +82,7 @@ impl Incoming {
                 way,
                 status: Status::Processing,
                 file_name: form.file.name,
-                size_bytes: bytes.len() as u64,
+                size_bytes: source.len(),
                 name_column: form.name_column,
                 record_tag: form.record_tag,
                 source_name: form.source_name,
@@ -102,6 +100,7 @@ impl Incoming {
                 errors: 0,
                 rows: None,
                 bytes: 0,
+                glimpse: None,
                 slowed: false,
                 detail: None,
                 checkpoint: Checkpoint::default(),
@@ -109,7 +108,7 @@ impl Incoming {
             },
             tenant: self.tenant,
             plan: self.plan,
-            source: Arc::new(bytes),
+            source,
             staging: self.staging,
         };
         // A task of its own: a client that hangs up does not stop it half way.

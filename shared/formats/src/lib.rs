@@ -25,7 +25,7 @@ mod xml_tree;
 
 pub use layout::{Hints, Layout};
 pub use rows::{Cursor, Row, Rows};
-pub use source::{OnDisk, Source};
+pub use source::{OnDisk, OpenFile, Source};
 
 use model::record::Draft;
 use model::{Fault, Faults};

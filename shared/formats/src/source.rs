@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
@@ -59,6 +61,47 @@ impl Source for OnDisk {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(from))?;
         Ok(Box::new(file))
+    }
+}
+
+/// An open file, which may have no name any more. Clones share it.
+#[derive(Debug, Clone)]
+pub struct OpenFile {
+    file: Arc<File>,
+    length: u64,
+}
+
+impl OpenFile {
+    /// The file as it is now.
+    pub fn new(file: File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let file = Arc::new(file);
+        Ok(Self { file, length })
+    }
+}
+
+impl Source for OpenFile {
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn open(&self, from: u64) -> io::Result<Box<dyn Read + Send>> {
+        let file = Arc::clone(&self.file);
+        Ok(Box::new(ReadAt { file, at: from }))
+    }
+}
+
+/// A reader with a place of its own.
+struct ReadAt {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for ReadAt {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(room, self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 

@@ -30,8 +30,9 @@ const KEEP: Duration = Duration::from_secs(20);
 /// How many changed records are read and taken in at once.
 const CHUNK: usize = 5_000;
 
-/// How many records one pack takes in at most; a fold of more writes several.
-const PACK: usize = 250_000;
+/// How many records one pack takes in at most; a fold of more writes several. A pack is made in memory,
+/// some hundred bytes a record and twice that while it is merged.
+const PACK: usize = 25_000;
 
 /// The most markers of records that one fold takes, the oldest first.
 const MAX_RECORDS: usize = 2_000;

@@ -144,6 +144,7 @@ async fn work(
     job.status = Status::Processing;
     job.started_at = job.started_at.or(Some(now));
     job.steps += 1;
+    job.glimpse = None;
     let left = stop.saturating_duration_since(Instant::now());
     job.until = now + left + LATE + HELD_LONGER;
     let wrong = if size != job.size_bytes {

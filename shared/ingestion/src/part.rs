@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::{App, Error, Result};
 use formats::Cursor;
@@ -20,6 +21,9 @@ use crate::write::{Author, Writer, Written};
 
 /// How many slices wait to be written, so that reading goes on meanwhile.
 const WAITING: usize = 1;
+
+/// How often it is told how far a part is.
+const TELL: Duration = Duration::from_secs(2);
 
 /// How far a part came.
 #[derive(Debug)]
@@ -78,6 +82,7 @@ impl Part {
         };
         let mut slices = read(input, window, number);
         let tenant = &writer.author.target.tenant;
+        let mut told = Instant::now();
         while let Some(slice) = slices.recv().await {
             let slice = match slice {
                 Ok(slice) => slice,
@@ -93,6 +98,10 @@ impl Part {
             }
             if stop.is_some_and(|stop| Instant::now() >= stop) {
                 break;
+            }
+            if told.elapsed() >= TELL {
+                writer.tell(&this.written, this.bytes).await;
+                told = Instant::now();
             }
         }
         let kept = errors

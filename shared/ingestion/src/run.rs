@@ -384,6 +384,10 @@ impl Run<'_> {
             app: self.app,
             author: &author,
             place: Place::new(&tenant, number, hold.generation),
+            note: self.lease.as_ref().map(|lease| Note {
+                job: &self.job,
+                lease: Some(lease),
+            }),
             earlier: self.earlier(),
             own: self.own(),
             deadline: self.deadline,
@@ -534,11 +538,8 @@ impl Run<'_> {
     /// Notes what a part came to and where the next one begins.
     fn take(&mut self, part: &Part) {
         let job = &mut self.job;
-        let (sum, added) = (&mut job.summary, part.written.summary);
-        sum.submitted += added.submitted;
-        sum.accepted += added.accepted;
-        sum.rejected += added.rejected;
-        sum.dedup_skipped += added.dedup_skipped;
+        job.summary.add(part.written.summary);
+        job.glimpse = None;
         job.slowed |= part.written.slowed;
         job.errors = self.errors.count;
         job.bytes = part.bytes.max(job.bytes);

@@ -7,8 +7,8 @@ use futures_util::{StreamExt, stream};
 use model::id::{RecordId, UploadId};
 use model::record::{Origin, Record, SourceType, Visibility};
 use model::time::Moment;
-use model::upload::Summary;
-use table::cap::Tally;
+use model::upload::{Glimpse, Summary};
+use table::cap::{Note, Tally};
 use table::record::{Added, Existing, Place};
 use tokio::time::Instant;
 
@@ -53,6 +53,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) app: &'a App,
     pub(crate) author: &'a Author,
     pub(crate) place: Place,
+    /// The upload, if it tells how far it is.
+    pub(crate) note: Option<Note<'a>>,
     /// Those under which this part was written in attempts that were cut short.
     pub(crate) earlier: HashSet<UploadId>,
     /// Those under which anything of this upload was written before.
@@ -106,6 +108,21 @@ impl Written {
 }
 
 impl Writer<'_> {
+    /// Tells how far the part is. Nothing depends on it.
+    pub(crate) async fn tell(&self, written: &Written, bytes: u64) {
+        let Some(note) = self.note else { return };
+        let mut job = note.job.clone();
+        job.glimpse = Some(Glimpse {
+            summary: written.summary,
+            bytes,
+        });
+        let (tenant, now) = (&self.author.target.tenant, self.app.clock.now());
+        let note = Note { job: &job, ..note };
+        if let Err(error) = self.app.table.note_upload(tenant, note, now).await {
+            tracing::warn!(%tenant, upload = %job.id, %error, "how far an upload is was not told");
+        }
+    }
+
     /// Writes a slice. What was written is counted, also if the rest failed.
     pub(crate) async fn write(
         &self,

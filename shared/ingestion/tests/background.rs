@@ -51,6 +51,7 @@ fn job(app: &TestApp, name: &str, size: usize) -> Job {
         errors: 0,
         rows: None,
         bytes: 0,
+        glimpse: None,
         slowed: false,
         detail: None,
         checkpoint: Checkpoint::default(),

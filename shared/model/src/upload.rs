@@ -68,6 +68,14 @@ impl Summary {
     pub fn adds_up(&self) -> bool {
         self.submitted == self.accepted + self.rejected + self.dedup_skipped
     }
+
+    /// Adds what became of further rows.
+    pub fn add(&mut self, other: Self) {
+        self.submitted += other.submitted;
+        self.accepted += other.accepted;
+        self.rejected += other.rejected;
+        self.dedup_skipped += other.dedup_skipped;
+    }
 }
 
 /// Why a row was rejected.
@@ -123,6 +131,15 @@ pub enum Way {
     Replace,
     /// By an address of its own, to be processed in the background.
     File,
+}
+
+/// How far the part is that is being written: it is not counted before its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Glimpse {
+    /// What became of its rows so far.
+    pub summary: Summary,
+    /// How many bytes of the file are done.
+    pub bytes: u64,
 }
 
 /// Where an upload goes on.
@@ -199,6 +216,8 @@ pub struct Job {
     pub rows: Option<u64>,
     /// How many bytes of the file are done.
     pub bytes: u64,
+    /// How far it is beyond that, while it is at it.
+    pub glimpse: Option<Glimpse>,
     /// Whether the database asked to slow down.
     #[serde(default)]
     pub slowed: bool,
@@ -286,6 +305,7 @@ mod tests {
             errors: 0,
             rows: None,
             bytes: 0,
+            glimpse: None,
             slowed: false,
             detail: None,
             checkpoint: Checkpoint::default(),
