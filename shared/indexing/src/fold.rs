@@ -31,8 +31,9 @@ const KEEP: Duration = Duration::from_secs(20);
 const CHUNK: usize = 5_000;
 
 /// How many records one pack takes in at most; a fold of more writes several. A pack is made in memory,
-/// some hundred bytes a record and twice that while it is merged.
-const PACK: usize = 25_000;
+/// so a call, which has a file to read besides, makes smaller ones; they are merged in the background.
+const PACK: usize = 250_000;
+const CALL_PACK: usize = 25_000;
 
 /// The most markers of records that one fold takes, the oldest first.
 const MAX_RECORDS: usize = 2_000;
@@ -298,7 +299,11 @@ impl Leased {
         let (indexes, place, prefix) = (self.indexes.clone(), self.place(), self.prefix());
         let name = self.name().clone();
         let work = async {
-            let writing = Writing::open(&indexes, &prefix, &pointer).await?;
+            let most = match effort {
+                Effort::Call => CALL_PACK,
+                Effort::Background => PACK,
+            };
+            let writing = Writing::open(&indexes, &prefix, &pointer, most).await?;
             let read = Read {
                 place,
                 name,
@@ -458,13 +463,16 @@ pub(crate) struct Writing {
     prefix: String,
     fold: Fold,
     taken: usize,
+    /// How many records a pack takes.
+    most: usize,
     outdated: Vec<String>,
 }
 
 impl Writing {
-    pub(crate) async fn open(indexes: &Indexes, prefix: &str, pointer: &Pointer) -> Result<Self> {
+    async fn open(indexes: &Indexes, prefix: &str, pointer: &Pointer, most: usize) -> Result<Self> {
         let fold = Fold::open(&indexes.0.store, prefix, pointer).await?;
-        Ok(Self::of(indexes, prefix, fold))
+        let writing = Self::of(indexes, prefix, fold);
+        Ok(Self { most, ..writing })
     }
 
     pub(crate) fn of(indexes: &Indexes, prefix: &str, fold: Fold) -> Self {
@@ -473,6 +481,7 @@ impl Writing {
             prefix: prefix.to_owned(),
             fold,
             taken: 0,
+            most: PACK,
             outdated: Vec::new(),
         }
     }
@@ -490,7 +499,7 @@ impl Writing {
             Ok::<_, search::Error>(fold)
         };
         self.fold = tokio::task::spawn_blocking(write).await??;
-        if self.taken < PACK {
+        if self.taken < self.most {
             return Ok(self);
         }
         let (indexes, prefix, now) = (
@@ -498,8 +507,9 @@ impl Writing {
             self.prefix.clone(),
             self.indexes.now(),
         );
+        let most = self.most;
         let (pointer, outdated) = self.finish(Effort::Call, now).await?;
-        let mut next = Self::open(&indexes, &prefix, &pointer).await?;
+        let mut next = Self::open(&indexes, &prefix, &pointer, most).await?;
         next.outdated = outdated;
         Ok(next)
     }
