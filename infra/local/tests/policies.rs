@@ -348,6 +348,9 @@ async fn upload() {
         json!([{"name": "Other", "source_id": "S-1", "visibility": "public"}]),
     )
     .await;
+    stage.hold_lease().await;
+    send(stage.client(), row(7, "public")).await;
+    stage.both_advance(TimeDelta::hours(2));
     stage.forge_marker().await;
     send(stage.client(), row(2, "public")).await;
     for n in 3..6 {
