@@ -96,6 +96,7 @@ impl Filling {
         }
         let failed = |outcome: &Outcome| outcome.job.status == Status::Failed;
         if outcome.as_ref().map_or(true, failed) {
+            let now = app.clock.now();
             let cancelled = table.cancel_replace(&tenant, &collection, Some(upload), now);
             if let Err(error) = cancelled.await {
                 tracing::warn!(%tenant, %collection, %error, "a failed replace is left to its owner");

@@ -228,7 +228,8 @@ pub(crate) async fn moved(app: &App, tenant: &TenantId, hold: &Hold) -> Result<H
         let wanted = Some(hold.generation);
         collection.number == hold.number
             && if hold.staging {
-                collection.staging() == wanted
+                // One that is served already was swapped in.
+                collection.uses(hold.generation)
             } else {
                 Some(collection.generation) == wanted
             }

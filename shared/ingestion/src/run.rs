@@ -463,7 +463,11 @@ impl Run<'_> {
                 Ok(None)
             }
             // What went to a generation that is swapped out is not found by anybody.
-            None if !folded => moved(self.app, &tenant, &hold).await.map(|_| None),
+            None if !folded => match moved(self.app, &tenant, &hold).await {
+                Err(conflict @ Error::Conflict(_)) => Err(conflict),
+                // Whatever else is wrong by now, the rows are written and counted.
+                _ => Ok(None),
+            },
             _ => Ok(None),
         }
     }
