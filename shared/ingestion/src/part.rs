@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{App, Error, Result};
+use api::{App, Result};
 use formats::Cursor;
 use indexing::{Effort, Folded, Known, Own};
 use model::collection::Collection;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::errors::Errors;
 use crate::input::{Input, failure};
-use crate::run::cancelled;
+use crate::run::{cancelled, replaced};
 use crate::window::{Slice, Window};
 use crate::write::{Author, Writer, Written};
 
@@ -238,8 +238,7 @@ pub(crate) async fn moved(app: &App, tenant: &TenantId, hold: &Hold) -> Result<H
         return Err(if hold.staging {
             cancelled()
         } else {
-            let message = "The collection was replaced meanwhile; send the file again";
-            Error::Conflict(message.to_owned())
+            replaced()
         });
     };
     let pointer = collection.indexes.get(&hold.generation);

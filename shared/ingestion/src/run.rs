@@ -249,6 +249,10 @@ impl Run<'_> {
         loop {
             let summary = self.app.summary(&tenant).await?;
             let known = summary.collection(&self.job.collection);
+            let before = self.job.checkpoint.generation;
+            if before.is_some_and(|before| known.is_none_or(|it| !it.uses(before))) {
+                return Err(replaced());
+            }
             let mut rows = look.rows;
             if let Some(most) = limits.records {
                 // Ids depend on the collection's number.
@@ -419,6 +423,7 @@ impl Run<'_> {
             self.take(&part);
             return self.reject_all().await.map(|()| None);
         }
+        self.job.checkpoint.generation = Some(hold.generation);
         self.take(&part);
         let is_over = part.end.row >= end && part.end.row >= self.job.rows.unwrap_or(0);
         let next = (!is_over).then(|| self.next(&hold, part.written.tally.added()));
@@ -597,6 +602,11 @@ fn cursor(job: &Job) -> Cursor {
 
 fn held() -> Error {
     unavailable("other uploads of the tenant hold what this one needs")
+}
+
+pub(crate) fn replaced() -> Error {
+    let message = "The collection was replaced meanwhile; send the file again";
+    Error::Conflict(message.to_owned())
 }
 
 pub(crate) fn cancelled() -> Error {

@@ -155,6 +155,8 @@ pub struct Checkpoint {
     pub attempt: u32,
     /// Whether something may have been written under that attempt.
     pub begun: bool,
+    /// The generation of the collection that the parts before it went to.
+    pub generation: Option<u32>,
     /// The most attempts that there were at a part.
     #[serde(default)]
     pub attempts: u32,
