@@ -11,7 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use model::fault::{Fault, Fields, length, string};
 use model::id::{CollectionName, RecordType, UploadId};
 use model::time::{Moment, shown};
-use model::upload::{Checkpoint, Job, Status, Summary, Way};
+use model::upload::{Job, Way};
 use model::{Faults, fault};
 use serde::Serialize;
 use serde_json::Value;
@@ -113,35 +113,13 @@ impl Announced {
     /// The upload, whose file may arrive until a moment.
     fn into_job(self, id: UploadId, now: Moment, until: Moment) -> Job {
         Job {
-            id,
-            collection: self.collection,
-            record_type: self.record_type,
-            way: Way::File,
-            status: Status::Pending,
             file_name: self.file_name,
             size_bytes: self.size_bytes,
             name_column: self.name_column,
             record_tag: self.record_tag,
             source_name: self.source_name,
-            file_hash: None,
-            format: None,
-            encoding: None,
-            delimiter: None,
-            whole: false,
-            schema: None,
-            created_at: now,
-            started_at: None,
-            finished_at: None,
             until,
-            summary: Summary::default(),
-            errors: 0,
-            rows: None,
-            bytes: 0,
-            glimpse: None,
-            slowed: false,
-            detail: None,
-            checkpoint: Checkpoint::default(),
-            steps: 0,
+            ..Job::new(id, self.collection, self.record_type, Way::File, now)
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use ingestion::{Outcome, Upload};
 use model::id::{CollectionName, RecordType, TenantId, UploadId};
 use model::plan::Plan;
-use model::upload::{Checkpoint, Job, Status, Summary, Way};
+use model::upload::{Job, Status, Way};
 use tracing::Instrument;
 
 use crate::answer::{Answer, Answered};
@@ -76,35 +76,14 @@ impl Incoming {
         let source = form.file.content;
         let upload = Upload {
             job: Job {
-                id: self.upload,
-                collection: self.collection,
-                record_type: self.record_type,
-                way,
                 status: Status::Processing,
                 file_name: form.file.name,
                 size_bytes: source.len(),
                 name_column: form.name_column,
                 record_tag: form.record_tag,
                 source_name: form.source_name,
-                file_hash: None,
-                format: None,
-                encoding: None,
-                delimiter: None,
-                whole: false,
-                schema: None,
-                created_at: now,
-                started_at: None,
-                finished_at: None,
-                until: now,
-                summary: Summary::default(),
-                errors: 0,
-                rows: None,
-                bytes: 0,
-                glimpse: None,
-                slowed: false,
-                detail: None,
-                checkpoint: Checkpoint::default(),
                 steps: 1,
+                ..Job::new(self.upload, self.collection, self.record_type, way, now)
             },
             tenant: self.tenant,
             plan: self.plan,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::errors::Errors;
 use crate::input::Input;
-use crate::run::{HELD_LONGER, Room, Run, is_background, unavailable};
+use crate::run::{HELD_LONGER, Room, Run, give_back, is_background, unavailable};
 
 /// How long a lease lasts, and how often it is kept. One that works and cannot keep it writes no
 /// longer than half of that.
@@ -266,6 +266,10 @@ async fn end(
     };
     if !app.table.note_upload(tenant, note, now).await? {
         return Err(unavailable("somebody else works on the upload"));
+    }
+    // What is not given back now goes after its time.
+    if let Err(error) = give_back(app, tenant, &job).await {
+        tracing::warn!(%tenant, upload = %job.id, cause = ?error, "a reservation was not given back");
     }
     Ok(Progress::Done)
 }

@@ -535,13 +535,7 @@ impl Run<'_> {
     async fn abandon(&mut self) -> Result<()> {
         self.fail("The upload could not be ended; send the file again to complete it");
         self.save().await?;
-        let checkpoint = self.job.checkpoint;
-        let upload = self.job.writer(checkpoint.part, checkpoint.attempt);
-        let caps = self.app.summary(self.tenant()).await?.caps;
-        match caps.hold(upload) {
-            Some(hold) => self.app.recount(self.tenant(), upload, hold).await,
-            None => Ok(()),
-        }
+        give_back(self.app, self.tenant(), &self.job).await
     }
 
     /// Notes what a part came to and where the next one begins.
@@ -597,6 +591,16 @@ fn cursor(job: &Job) -> Cursor {
     Cursor {
         at: job.checkpoint.at,
         row: job.checkpoint.row,
+    }
+}
+
+/// Gives back what an upload holds that is over, once what it wrote is counted.
+pub(crate) async fn give_back(app: &App, tenant: &TenantId, job: &Job) -> Result<()> {
+    let upload = job.writer(job.checkpoint.part, job.checkpoint.attempt);
+    let caps = app.summary(tenant).await?.caps;
+    match caps.hold(upload) {
+        Some(hold) => app.recount(tenant, upload, hold).await,
+        None => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ use model::id::{SHARDS, TenantId, UploadId};
 use model::plan::Plan;
 use model::record::Record;
 use model::time::Moment;
-use model::upload::{Checkpoint, Job, RowError, Status, Summary, Way};
+use model::upload::{Job, RowError, Status, Summary, Way};
 use table::cap::Caps;
 use table::record::Place;
 use table::upload::ErrorPlace;
@@ -26,36 +26,18 @@ const LONG: Duration = Duration::from_mins(10);
 
 fn job(app: &TestApp, name: &str, size: usize) -> Job {
     let now = app.app.clock.now();
+    let (collection, record_type) = ("parts", "product");
     Job {
-        id: app.app.ids.upload(now),
-        collection: "parts".parse().expect("a good one"),
-        record_type: "product".parse().expect("a good one"),
-        way: Way::File,
-        status: Status::Pending,
         file_name: name.to_owned(),
         size_bytes: size as u64,
-        name_column: None,
-        record_tag: None,
-        source_name: None,
-        file_hash: None,
-        format: None,
-        encoding: None,
-        delimiter: None,
-        whole: false,
-        schema: None,
-        created_at: now,
-        started_at: None,
-        finished_at: None,
         until: now + TimeDelta::minutes(15),
-        summary: Summary::default(),
-        errors: 0,
-        rows: None,
-        bytes: 0,
-        glimpse: None,
-        slowed: false,
-        detail: None,
-        checkpoint: Checkpoint::default(),
-        steps: 0,
+        ..Job::new(
+            app.app.ids.upload(now),
+            collection.parse().expect("a collection"),
+            record_type.parse().expect("a record type"),
+            Way::File,
+            now,
+        )
     }
 }
 

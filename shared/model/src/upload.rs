@@ -234,6 +234,48 @@ pub struct Job {
 }
 
 impl Job {
+    /// An upload of which nothing is known yet but where it goes.
+    #[must_use]
+    pub fn new(
+        id: UploadId,
+        collection: CollectionName,
+        record_type: RecordType,
+        way: Way,
+        created_at: Moment,
+    ) -> Self {
+        Self {
+            id,
+            collection,
+            record_type,
+            way,
+            status: Status::Pending,
+            file_name: String::new(),
+            size_bytes: 0,
+            name_column: None,
+            record_tag: None,
+            source_name: None,
+            file_hash: None,
+            format: None,
+            encoding: None,
+            delimiter: None,
+            whole: false,
+            schema: None,
+            created_at,
+            started_at: None,
+            finished_at: None,
+            until: created_at,
+            summary: Summary::default(),
+            errors: 0,
+            rows: None,
+            bytes: 0,
+            glimpse: None,
+            slowed: false,
+            detail: None,
+            checkpoint: Checkpoint::default(),
+            steps: 0,
+        }
+    }
+
     /// The id under which a part of the upload is written in one attempt. The first attempt at the
     /// first part has the upload's own.
     #[must_use]
@@ -282,36 +324,12 @@ mod tests {
 
     fn job(status: Status, way: Way) -> Job {
         let at: Moment = "2026-03-08T12:00:00Z".parse().unwrap();
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let (collection, record_type) = ("parts".parse().unwrap(), "product".parse().unwrap());
         Job {
-            id: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
-            collection: "parts".parse().unwrap(),
-            record_type: "product".parse().unwrap(),
-            way,
             status,
-            file_name: "a.csv".to_owned(),
-            size_bytes: 10,
-            name_column: None,
-            record_tag: None,
-            source_name: None,
-            file_hash: None,
-            format: None,
-            encoding: None,
-            delimiter: None,
-            whole: false,
-            schema: None,
-            created_at: at,
-            started_at: None,
-            finished_at: None,
             until: at + TimeDelta::minutes(15),
-            summary: Summary::default(),
-            errors: 0,
-            rows: None,
-            bytes: 0,
-            glimpse: None,
-            slowed: false,
-            detail: None,
-            checkpoint: Checkpoint::default(),
-            steps: 0,
+            ..Job::new(id, collection, record_type, way, at)
         }
     }
 
