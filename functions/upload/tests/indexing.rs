@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use common::{assert_untouched, post_file, recounted, taken};
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use table::cap::Tally;
 use table::marker::Markers;
 use table::record::Place;
-use testkit::{Answer, Objects, TestApp, engine, items};
+use testkit::{Answer, Objects, TABLE, TestApp, dynamodb, engine, items};
 
 /// The collection and record type that files go to.
 const PARTS: (&str, &str) = ("parts", "product");
@@ -246,6 +247,38 @@ async fn an_upload_that_cannot_get_the_lease_is_found_and_left_to_others() {
 }
 
 #[tokio::test]
+async fn an_upload_to_a_collection_without_a_pointer_is_taken_and_found() {
+    let app = TestApp::new(upload::router()).await;
+    let client = app.tenant(Plan::Pro).await;
+    let tenant = &client.tenant;
+    assert_eq!(
+        taken(&post_file(&client, "a.json", file(0, 2)).await),
+        [2, 2, 0, 0]
+    );
+    let keys = [
+        ("pk", format!("TENANT#{tenant}#SUMMARY")),
+        ("sk", "COLL#parts".to_owned()),
+    ];
+    let mut remove = dynamodb(&app.endpoint).update_item().table_name(TABLE);
+    for (name, value) in keys {
+        remove = remove.key(name, AttributeValue::S(value));
+    }
+    let remove = remove
+        .update_expression("REMOVE #index")
+        .expression_attribute_names("#index", "index");
+    remove.send().await.expect("a change");
+
+    let answer = post_file(&client, "b.json", file(1, 2)).await;
+
+    assert_eq!(taken(&answer), [2, 1, 0, 1]);
+    assert_indexed(&app, tenant, 3).await;
+    let records = recounted(&app, tenant).await;
+    for app in [&app, &another(&app).await] {
+        assert_finds(app, tenant, &records).await;
+    }
+}
+
+#[tokio::test]
 async fn the_next_upload_folds_what_others_left() {
     let app = TestApp::new(upload::router()).await;
     let client = app.tenant(Plan::Pro).await;
@@ -454,6 +487,8 @@ async fn what_is_deleted_before_its_upload_is_folded_stays_gone() {
         let tenant = &client.tenant;
         let upload = app.reserve(tenant, PARTS, 3).await;
         let records = upload.write((0..3).map(row)).await;
+        let ahead = upload.ahead();
+        ahead.take(records.clone()).await;
         let mut tally = Tally::default();
         for record in &records {
             tally.add(record.id, record.visibility);
@@ -478,7 +513,7 @@ async fn what_is_deleted_before_its_upload_is_folded_stays_gone() {
         // The upload has its records still at hand.
         let own = Own {
             upload: Some(upload.id),
-            added: records.clone().into(),
+            ahead: Some(ahead),
         };
         let folded = indexes.fold(tenant, &name, generation, own, Effort::Call);
 

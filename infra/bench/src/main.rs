@@ -15,6 +15,10 @@ use bench::table::Table;
 use bench::{upload, writes};
 use clap::{Args, Parser, Subcommand};
 
+/// That of `portal-local`: what is measured beside it is to have the same means.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures the search, uploads, the service and its functions.
 #[derive(Debug, Parser)]
 struct Cli {

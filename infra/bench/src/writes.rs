@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use chrono::Utc;
 use dynoxide::Database;
 use futures_util::future::try_join_all;
-use indexing::{Effort, Indexes, Known, Own};
+use indexing::{Effort, Indexes, Own};
 use model::fault::Fields;
 use model::period::Period;
 use model::plan::Plan;
@@ -173,7 +173,7 @@ impl World {
         ensure!(settle, "the upload was settled already");
         let own = Own {
             upload: Some(upload),
-            added: Known::default(),
+            ahead: None,
         };
         let effort = Effort::Call;
         self.writer

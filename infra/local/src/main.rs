@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use portal_local::cli::Cli;
 
+/// It gives back what an upload needed for a moment, as `.cargo/config.toml` tells it to.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Runtime::new() {

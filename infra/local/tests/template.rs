@@ -143,6 +143,12 @@ fn every_function_is_built_run_and_logged_alike() {
         assert_eq!(built, "rust-cargolambda", "{name}");
         let function = &function["Properties"];
         assert!(function["MemorySize"].is_u64(), "memory of {name}");
+        let variables = &function["Environment"]["Variables"];
+        if !variables["SEARCH_CACHE_DIR"].is_null() {
+            // 400 MB of packs that were read, and what a merge of a million records writes.
+            let room = function["EphemeralStorage"]["Size"].as_u64();
+            assert!(room.is_some_and(|room| room >= 1_024), "disk of {name}");
+        }
         for alike in [
             "Architectures",
             "Handler",

@@ -10,13 +10,12 @@ use futures_util::future::BoxFuture;
 use model::collection::{Collection, Lease};
 use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::index::Pointer;
-use model::record::Record;
 use model::time::Moment;
 use search::{Change, Effort, Fold};
 use table::marker::{BatchMarker, Generation, MarkerId, Markers, Version};
 use table::record::Place;
-use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use crate::ahead::Ahead;
 use crate::slot::note;
 use crate::{Error, Indexes, Result, prefix};
 
@@ -33,7 +32,7 @@ const CHUNK: usize = 5_000;
 /// How many records one pack takes in at most; a fold of more writes several. A pack is made in memory,
 /// so a call, which has a file to read besides, makes smaller ones; they are merged in the background.
 const PACK: usize = 250_000;
-const CALL_PACK: usize = 25_000;
+pub(crate) const CALL_PACK: usize = 25_000;
 
 /// The most markers of records that one fold takes, the oldest first.
 const MAX_RECORDS: usize = 2_000;
@@ -64,38 +63,8 @@ pub enum Folded {
 pub struct Own {
     /// The upload.
     pub upload: Option<UploadId>,
-    /// Records that it added, as it wrote them, to spare reading them again.
-    pub added: Known,
-}
-
-/// How many of them wait to be taken in.
-const WAITING: usize = 2;
-
-/// Records that an upload added, some at a time; there may be many. Those that are left out are read
-/// of the table.
-#[derive(Debug, Default)]
-pub struct Known(Option<Receiver<Vec<Record>>>);
-
-impl Known {
-    /// Where they are told, and where they are heard.
-    #[must_use]
-    pub fn channel() -> (Sender<Vec<Record>>, Self) {
-        let (tell, hear) = mpsc::channel(WAITING);
-        (tell, Self(Some(hear)))
-    }
-
-    async fn next(&mut self) -> Option<Vec<Record>> {
-        self.0.as_mut()?.recv().await
-    }
-}
-
-impl From<Vec<Record>> for Known {
-    fn from(records: Vec<Record>) -> Self {
-        let (tell, added) = Self::channel();
-        // There is room for one.
-        let _ = tell.try_send(records);
-        added
-    }
+    /// What it added, taken in while it wrote.
+    pub ahead: Option<Ahead>,
 }
 
 /// What one fold takes.
@@ -209,7 +178,7 @@ impl Indexes {
             if !mine && self.is_free(batch, now) {
                 others += batch.count;
             }
-            let room = effort == Effort::Background || others <= MAX_OTHERS;
+            let room = effort != Effort::Call || others <= MAX_OTHERS;
             if mine || self.is_free(batch, now) && room {
                 takes.push((MarkerId::Batch(*upload), Version::Batch(*upload)));
             }
@@ -287,8 +256,8 @@ impl Leased {
     async fn fold(&mut self, own: Own, effort: Effort) -> Result<Folded> {
         let pointer = self.pointer().ok_or(Error::NotBuilt)?.clone();
         crate::readable(&pointer)?;
-        let (markers, takes, wanted) = self.wanted(&pointer, own.upload, effort).await?;
-        let merge = effort == Effort::Background && search::merge_is_due(&pointer.segments);
+        let (markers, takes, mut wanted) = self.wanted(&pointer, own.upload, effort).await?;
+        let merge = effort != Effort::Call && search::merge_is_due(&pointer.segments, effort);
         if takes.is_empty() && !merge {
             return Ok(Folded::Nothing);
         }
@@ -299,17 +268,26 @@ impl Leased {
         let (indexes, place, prefix) = (self.indexes.clone(), self.place(), self.prefix());
         let name = self.name().clone();
         let work = async {
-            let most = match effort {
-                Effort::Call => CALL_PACK,
-                Effort::Background => PACK,
+            let made = match own.ahead {
+                Some(ahead) => ahead.made().await,
+                None => None,
             };
-            let writing = Writing::open(&indexes, &prefix, &pointer, most).await?;
+            let adopted = made.and_then(|made| made.adopt(&pointer, &mut wanted));
+            let writing = if let Some(writing) = adopted {
+                writing
+            } else {
+                let most = match effort {
+                    Effort::Call => CALL_PACK,
+                    Effort::Beside | Effort::Background => PACK,
+                };
+                Writing::open(&indexes, &prefix, &pointer, most).await?
+            };
             let read = Read {
                 place,
                 name,
                 markers: &markers,
             };
-            indexes.write(writing, read, wanted, own.added).await
+            indexes.write(writing, read, wanted).await
         };
         let (writing, corrupt) = self.keeping(work.boxed()).await?;
         let room = MAX_FAILED.saturating_sub(failed.len());
@@ -405,7 +383,7 @@ impl Leased {
             }
         }
         let left = markers.records.len() + markers.batches.len() > takes.len();
-        if left || search::merge_is_due(&next.segments) {
+        if left || search::merge_is_due(&next.segments, Effort::Background) {
             self.indexes.touched(&self.tenant, self.name());
         }
         Ok(())
@@ -425,24 +403,8 @@ impl Indexes {
         &self,
         mut writing: Writing,
         read: Read<'_>,
-        mut wanted: HashMap<RecordId, bool>,
-        mut known: Known,
+        wanted: HashMap<RecordId, bool>,
     ) -> Result<(Writing, HashSet<RecordId>)> {
-        while let Some(records) = known.next().await {
-            // What nobody else names is what its upload wrote.
-            let mut taken = Vec::with_capacity(records.len());
-            for record in records {
-                if wanted.get(&record.id) == Some(&true) {
-                    wanted.remove(&record.id);
-                    taken.push(Change {
-                        id: record.id,
-                        record: Some(record),
-                        is_new: true,
-                    });
-                }
-            }
-            writing = writing.write(taken).await?;
-        }
         let mut corrupt = HashSet::new();
         let wanted: Vec<(RecordId, bool)> = wanted.into_iter().collect();
         for chunk in wanted.chunks(CHUNK) {
@@ -469,7 +431,12 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    async fn open(indexes: &Indexes, prefix: &str, pointer: &Pointer, most: usize) -> Result<Self> {
+    pub(crate) async fn open(
+        indexes: &Indexes,
+        prefix: &str,
+        pointer: &Pointer,
+        most: usize,
+    ) -> Result<Self> {
         let fold = Fold::open(&indexes.0.store, prefix, pointer).await?;
         let writing = Self::of(indexes, prefix, fold);
         Ok(Self { most, ..writing })
@@ -512,6 +479,17 @@ impl Writing {
         let mut next = Self::open(&indexes, &prefix, &pointer, most).await?;
         next.outdated = outdated;
         Ok(next)
+    }
+
+    /// The paths of the packs that were written since `base`.
+    pub(crate) fn packs_since(&self, base: &Pointer) -> Vec<String> {
+        let pointer = self.fold.pointer();
+        let new = pointer
+            .packs
+            .iter()
+            .filter(|pack| !base.packs.contains(pack));
+        new.map(|pack| search::pack_path(&self.prefix, pointer.build, &pack.name))
+            .collect()
     }
 
     /// Ends it: the next pointer, and the paths of packs that nobody reads once it is published.

@@ -8,6 +8,7 @@
 //! table (`rebuild`); what is left over on the store is swept up (`sweep`); and generations that a
 //! replace left behind are deleted (`retire`).
 
+mod ahead;
 mod find;
 mod fold;
 mod progress;
@@ -28,8 +29,9 @@ use table::Table;
 use table::marker::Generation;
 use tokio::sync::mpsc::UnboundedSender;
 
+pub use ahead::Ahead;
 pub use find::Found;
-pub use fold::{Folded, Known, Own};
+pub use fold::{Folded, Own};
 pub use progress::Progress;
 pub use retire::RETIRED_FOR;
 pub use search::Effort;

@@ -109,8 +109,7 @@ impl Indexes {
         let mut look = Look::Done;
         for due in work.generations {
             if due.fold {
-                self.fold_in_background(tenant, name, due.generation)
-                    .await?;
+                self.fold_in_background(tenant, name, &due).await?;
             }
             if due.left {
                 look = Look::Again;
@@ -132,7 +131,7 @@ impl Indexes {
                 if due.takes == 0 && !due.merge {
                     continue;
                 }
-                let folded = self.fold_in_background(tenant, name, due.generation);
+                let folded = self.fold_in_background(tenant, name, &due);
                 match folded.await? {
                     Folded::Busy => return Ok(false),
                     Folded::Nothing => {}
@@ -154,10 +153,10 @@ impl Indexes {
         &self,
         tenant: &TenantId,
         name: &CollectionName,
-        generation: u32,
+        due: &Due,
     ) -> Result<Folded> {
         let own = Own::default();
-        self.fold(tenant, name, generation, own, Effort::Background)
+        self.fold(tenant, name, due.generation, own, due.effort)
             .await
     }
 
@@ -169,7 +168,8 @@ impl Indexes {
         let now = self.now();
         let collection = &view.collection;
         let generations = [Some(collection.generation), collection.staging()];
-        let due = generations.into_iter().flatten().map(|generation| {
+        let mut due = Vec::new();
+        for generation in generations.into_iter().flatten() {
             let of = Generation {
                 number: collection.number,
                 generation,
@@ -181,17 +181,27 @@ impl Indexes {
             let oldest = markers.records.values().map(|marker| marker.at).min();
             let waited = oldest.is_some_and(|oldest| oldest <= now - PATIENCE);
             let pointer = collection.indexes.get(&generation);
-            let merge = pointer.is_some_and(|it| search::merge_is_due(&it.segments));
-            Due {
+            let is_due =
+                |effort| pointer.is_some_and(|it| search::merge_is_due(&it.segments, effort));
+            let (background, beside) = (Effort::Background, Effort::Beside);
+            let effort = if is_due(background) && self.0.table.is_held(tenant, of).await? {
+                beside
+            } else {
+                background
+            };
+            let merge = is_due(effort);
+            due.push(Due {
                 generation,
+                effort,
                 takes: takes.len(),
                 merge,
                 fold: batches || waited || merge || takes.len() >= ENOUGH,
-                left: !markers.is_empty() || merge,
-            }
-        });
+                // What is too large for now is looked at again.
+                left: !markers.is_empty() || is_due(background),
+            });
+        }
         Ok(Work {
-            generations: due.collect(),
+            generations: due,
             retired: !collection.retired.is_empty(),
         })
     }
@@ -209,6 +219,8 @@ struct Work {
 /// What there is to do in a generation.
 struct Due {
     generation: u32,
+    /// How much a fold may merge.
+    effort: Effort,
     /// The number of markers that can be folded now.
     takes: usize,
     /// Whether segments are to be merged.

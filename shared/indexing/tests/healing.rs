@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use common::Clock;
 use futures_util::future::join_all;
-use indexing::{Effort, Error, Folded, Found, Indexes, Known, Own, Progress};
+use indexing::{Effort, Error, Folded, Found, Indexes, Own, Progress};
 use model::collection::Collection;
 use model::fault::Fields;
 use model::id::{CollectionName, RecordId, RecordType, TenantId, UploadId};
@@ -248,7 +248,7 @@ impl World {
     async fn fold_own(&self, indexes: &Indexes, upload: UploadId) -> indexing::Result<Folded> {
         let own = Own {
             upload: Some(upload),
-            added: Known::default(),
+            ahead: None,
         };
         indexes
             .fold(&self.tenant, &self.name, OF.generation, own, Effort::Call)

@@ -18,10 +18,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use common::{Clock, Fate, Random, abandon, advance, run, setting, whole};
 use futures_util::future::{BoxFuture, FutureExt};
-use indexing::{Effort, Folded, Indexes, Own, Progress};
+use indexing::{Ahead, Effort, Folded, Indexes, Own, Progress};
 use model::collection::Collection;
 use model::fault::Fields;
 use model::id::{CollectionName, RecordId, RecordType, TenantId, UploadId};
+use model::index::Pointer;
 use model::period::Period;
 use model::plan::Plan;
 use model::record::{Identity, Record, SourceType, Visibility};
@@ -295,7 +296,7 @@ struct Flight {
     /// The records that its rows name.
     ids: BTreeSet<RecordId>,
     tally: Tally,
-    added: Vec<Record>,
+    ahead: Option<Ahead>,
     stage: Stage,
 }
 
@@ -346,7 +347,7 @@ async fn reserve(
     upload: UploadId,
     rows: u64,
     now: Moment,
-) -> Hold {
+) -> (Pointer, Hold) {
     let record_type = product();
     let request = cap::Request {
         upload,
@@ -363,7 +364,9 @@ async fn reserve(
         let limits = Plan::Scale.limits();
         let reserved = table.reserve(tenant, &summary, limits, &request).await;
         match reserved.expect("an answer") {
-            Reserved::Yes(_, hold) => return hold,
+            Reserved::Yes(collection, hold) => {
+                return (collection.indexes[&hold.generation].clone(), hold);
+            }
             Reserved::Again => tokio::time::sleep(Duration::from_millis(5)).await,
             refused => panic!("{refused:?}"),
         }
@@ -581,7 +584,7 @@ impl World {
         let mut random = Random::of(self.diary.seed, u64::MAX - sources);
         let (name, upload) = (name.parse().expect("a name"), random.upload());
         let now = self.clock.now();
-        let hold = reserve(&self.table, &self.tenant, &name, upload, 1, now).await;
+        let (_, hold) = reserve(&self.table, &self.tenant, &name, upload, 1, now).await;
         let side = self.sides.len();
         self.sides.push(Side {
             name,
@@ -805,7 +808,7 @@ impl World {
         let (name, now) = (&self.sides[side].name, self.clock.now());
         let reserved = reserve(&self.table, &self.tenant, name, upload, rows as u64, now);
         // What it has reserved by then is found abandoned later.
-        let Some(hold) = run(reserved.boxed(), reserving).await else {
+        let Some((pointer, hold)) = run(reserved.boxed(), reserving).await else {
             return;
         };
         let mut fresh = Vec::new();
@@ -835,7 +838,7 @@ impl World {
             hold,
             ids: ids.into_iter().collect(),
             tally: Tally::default(),
-            added: Vec::new(),
+            ahead: None,
             stage: Stage::Dead,
         });
         let place = self.sides[side].place(&self.tenant);
@@ -843,7 +846,10 @@ impl World {
         let written = run(written.boxed(), writing).await;
         if let (Some((tally, added)), Some(flight)) = (written, self.flights.last_mut()) {
             flight.tally = tally;
-            flight.added = added;
+            let (process, name) = (&self.processes[0], &self.sides[side].name);
+            let ahead = process.ahead(&self.tenant, name, flight.hold.of(), pointer);
+            ahead.take(added).await;
+            flight.ahead = Some(ahead);
             flight.stage = Stage::Written;
         }
     }
@@ -896,14 +902,14 @@ impl World {
         let Flight {
             side,
             upload,
-            added,
+            ahead,
             ..
         } = self.flights.swap_remove(at);
         match random.below(10) {
             0..6 => {
                 let own = Own {
                     upload: Some(upload),
-                    added: added.into(),
+                    ahead,
                 };
                 self.start(side, Job::Own(own), random).await;
             }
@@ -1501,10 +1507,10 @@ async fn what_is_deleted_before_its_upload_is_folded_stays_gone() {
     world.turn(THINGS, id, written, None, Fate::Whole).await;
     world.fold_all(THINGS).await;
     world.settle(0, Fate::Whole).await;
-    let Flight { upload, added, .. } = world.flights.remove(0);
+    let Flight { upload, ahead, .. } = world.flights.remove(0);
     let own = Own {
         upload: Some(upload),
-        added: added.into(),
+        ahead,
     };
 
     let folded = whole(world.job(THINGS, 1, Job::Own(own), Life::Task)).await;

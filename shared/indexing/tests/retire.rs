@@ -11,7 +11,7 @@ use api::Router;
 use chrono::TimeDelta;
 use common::{Fate, run};
 use futures_util::FutureExt;
-use indexing::{Effort, Folded, Found, Indexes, Known, Own, RETIRED_FOR};
+use indexing::{Effort, Folded, Found, Indexes, Own, RETIRED_FOR};
 use model::collection::Collection;
 use model::fault::Fields;
 use model::id::{CollectionName, RecordId, TenantId};
@@ -275,7 +275,7 @@ async fn a_fold_whose_replace_is_cancelled_meanwhile_publishes_nothing() {
     let (indexes, tenant, name) = (world.indexes(), &world.tenant, &world.name);
     let own = Own {
         upload: Some(replace.id),
-        added: Known::default(),
+        ahead: None,
     };
     let gate = world.objects.close().await;
     let folding = indexes.fold(tenant, name, 2, own, Effort::Call);

@@ -212,7 +212,7 @@ async fn step(run: &mut Run<'_>) -> Result<()> {
     run.save().await?;
     let look = run.look().await?;
     match run.reserve(look).await? {
-        Room::Yes(reservation) => run.parts(reservation).await,
+        Room::Yes(reservation) => run.parts(*reservation).await,
         Room::NotNeeded => run.reject_all().await,
         // The next step asks again.
         Room::Later => Ok(()),

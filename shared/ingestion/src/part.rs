@@ -1,14 +1,14 @@
 //! One part of an upload: its rows, read on a thread of their own while others are written.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::{App, Result};
 use formats::Cursor;
-use indexing::{Effort, Folded, Known, Own};
+use indexing::{Ahead, Effort, Folded, Own};
 use model::collection::Collection;
-use model::id::{RecordId, TenantId, UploadId};
+use model::id::{TenantId, UploadId};
+use model::index::Pointer;
 use table::cap::Hold;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use crate::errors::Errors;
 use crate::input::{Input, failure};
 use crate::run::{cancelled, replaced};
 use crate::window::{Slice, Window};
-use crate::write::{Author, Writer, Written};
+use crate::write::{Writer, Written};
 
 /// How many slices wait to be written, so that reading goes on meanwhile.
 const WAITING: usize = 1;
@@ -138,45 +138,6 @@ pub(crate) async fn reject(
     Ok(this)
 }
 
-/// The records that a part added, read again from its file: faster than from the table, and they need
-/// not be kept in memory.
-pub(crate) fn again(
-    (input, window): (&Input, &Arc<Window>),
-    number: u32,
-    author: Author,
-    written: &Written,
-) -> Known {
-    let (input, window) = (input.clone(), Arc::clone(window));
-    let added: HashSet<RecordId> = written.tally.added_ids().iter().copied().collect();
-    let times = written.times.clone();
-    let (send, hear) = Known::channel();
-    tokio::task::spawn_blocking(move || {
-        let Ok(mut reading) = input.read(&*input.source, window.start, false) else {
-            return;
-        };
-        let (mut times, mut time) = (times.into_iter(), None);
-        while let Ok(Some(slice)) = window.slice(&mut reading, &input.target, number) {
-            let mut records = Vec::with_capacity(slice.candidates.len());
-            for candidate in slice.candidates {
-                while time.is_none_or(|(end, _)| end < candidate.row) {
-                    let Some(next) = times.next() else { return };
-                    time = Some(next);
-                }
-                if let Some((_, at)) = time
-                    && added.contains(&candidate.id)
-                {
-                    records.push(author.record(candidate, at));
-                }
-            }
-            // Nobody wants them any more; whoever does reads those that are missing of the table.
-            if send.blocking_send(records).is_err() {
-                return;
-            }
-        }
-    });
-    hear
-}
-
 /// Folds what a part wrote into the search index, so that it is indexed when the call answers.
 /// Where that cannot be now, somebody else does it later: search finds it all the same. Says whether
 /// it was folded.
@@ -184,13 +145,13 @@ pub(crate) async fn fold(
     app: &App,
     tenant: &TenantId,
     (upload, hold): (UploadId, &Hold),
-    added: Known,
+    ahead: Option<Ahead>,
     deadline: Instant,
 ) -> bool {
     let name = &hold.collection;
     let own = Own {
         upload: Some(upload),
-        added,
+        ahead,
     };
     let folding = async {
         let indexes = app.indexes()?;
@@ -219,9 +180,13 @@ pub(crate) async fn fold(
     false
 }
 
-/// The reservation with the index's pointer as it is by now. A generation that is not in use any more
-/// ends the upload.
-pub(crate) async fn moved(app: &App, tenant: &TenantId, hold: &Hold) -> Result<Hold> {
+/// The reservation with the index's pointer as it is by now, and that pointer. A generation that is
+/// not in use any more ends the upload.
+pub(crate) async fn moved(
+    app: &App,
+    tenant: &TenantId,
+    hold: &Hold,
+) -> Result<(Hold, Option<Pointer>)> {
     let view = app.table.index_view(tenant, &hold.collection).await?;
     let collection = view.map(|view| view.collection);
     let in_use = |collection: &Collection| {
@@ -244,5 +209,5 @@ pub(crate) async fn moved(app: &App, tenant: &TenantId, hold: &Hold) -> Result<H
     let pointer = collection.indexes.get(&hold.generation);
     let mut moved = hold.clone();
     moved.base = pointer.map_or(0, |pointer| pointer.version);
-    Ok(moved)
+    Ok((moved, pointer.cloned()))
 }

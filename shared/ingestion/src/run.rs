@@ -7,8 +7,9 @@ use std::time::Duration;
 use api::{App, Error, Result};
 use chrono::TimeDelta;
 use formats::{Cursor, Hints, Source};
-use indexing::Known;
+use indexing::Ahead;
 use model::id::{RecordId, TenantId, UploadId};
+use model::index::Pointer;
 use model::plan::Plan;
 use model::upload::{Job, RowError, Status, Way};
 use schemas::Validator;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use crate::errors::Errors;
 use crate::input::{Input, Target, failure};
 use crate::look::{Look, layout};
-use crate::part::{Part, again, fold, moved, reject, survey};
+use crate::part::{Part, fold, moved, reject, survey};
 use crate::window::Window;
 use crate::write::{Author, Writer};
 
@@ -80,7 +81,7 @@ pub(crate) struct Run<'a> {
 /// What reserving came to.
 pub(crate) enum Room {
     /// There is room.
-    Yes(Reservation),
+    Yes(Box<Reservation>),
     /// The file has no good row.
     NotNeeded,
     /// Others hold it, and the step's time is over.
@@ -90,6 +91,8 @@ pub(crate) enum Room {
 /// A reservation, and what is written under it.
 pub(crate) struct Reservation {
     pub(crate) hold: Hold,
+    /// Of the index that the records go into, if there is one.
+    pub(crate) pointer: Option<Pointer>,
     pub(crate) window: Window,
 }
 
@@ -118,7 +121,7 @@ impl Upload {
         };
         let look = run.look().await?;
         let done = match run.reserve(look).await? {
-            Room::Yes(reservation) => run.parts(reservation).await,
+            Room::Yes(reservation) => run.parts(*reservation).await,
             Room::NotNeeded => run.reject_all().await,
             Room::Later => Err(held()),
         };
@@ -307,7 +310,11 @@ impl Run<'_> {
                     } else {
                         survey(&self.input, start, collection.number).await?
                     };
-                    return Ok(Room::Yes(Reservation { hold, window }));
+                    return Ok(Room::Yes(Box::new(Reservation {
+                        pointer: collection.indexes.get(&hold.generation).cloned(),
+                        hold,
+                        window,
+                    })));
                 }
                 Reserved::RecordCap => return Err(self.over_records()),
                 Reserved::CollectionCap => return Err(self.over_collections()),
@@ -375,7 +382,11 @@ impl Run<'_> {
 
     /// Writes a part and settles; what comes next, if anything does.
     pub(crate) async fn part(&mut self, reservation: Reservation) -> Result<Option<Reservation>> {
-        let Reservation { hold, window } = reservation;
+        let Reservation {
+            hold,
+            pointer,
+            window,
+        } = reservation;
         let (tenant, number) = (self.tenant().clone(), hold.number);
         let checkpoint = self.job.checkpoint;
         let upload = self.job.writer(checkpoint.part, checkpoint.attempt);
@@ -384,8 +395,10 @@ impl Run<'_> {
             upload,
             source_name: self.job.source_name.clone(),
         };
+        let ahead = self.ahead(&hold, pointer)?;
         let writer = Writer {
             app: self.app,
+            ahead: ahead.as_ref(),
             author: &author,
             place: Place::new(&tenant, number, hold.generation),
             note: self.lease.as_ref().map(|lease| Note {
@@ -407,14 +420,7 @@ impl Run<'_> {
         // was, by the records themselves.
         if done.is_err() || part.written.unsure {
             self.app.recount(&tenant, upload, &hold).await?;
-            fold(
-                self.app,
-                &tenant,
-                (upload, &hold),
-                Known::default(),
-                self.deadline,
-            )
-            .await;
+            fold(self.app, &tenant, (upload, &hold), ahead, self.deadline).await;
             done?;
             // The next step tries the part again.
             if self.lease.is_some() {
@@ -443,10 +449,8 @@ impl Run<'_> {
             .table
             .settle_part(&tenant, (upload, &hold), tally, last, ending)
             .await?;
-        let folded = tally.is_empty() || {
-            let added = again((&self.input, &window), number, author, &part.written);
-            fold(self.app, &tenant, (upload, &hold), added, self.deadline).await
-        };
+        let folded = tally.is_empty()
+            || fold(self.app, &tenant, (upload, &hold), ahead, self.deadline).await;
         if !settled {
             self.settled = false;
             return match &self.lease {
@@ -475,6 +479,12 @@ impl Run<'_> {
             },
             _ => Ok(None),
         }
+    }
+
+    /// Takes what is added into the index while more is written.
+    fn ahead(&self, hold: &Hold, pointer: Option<Pointer>) -> Result<Option<Ahead>> {
+        let (indexes, tenant) = (self.app.indexes()?, self.tenant());
+        Ok(pointer.map(|pointer| indexes.ahead(tenant, &hold.collection, hold.of(), pointer)))
     }
 
     /// The ids under which anything of the upload was written before: no row of it is written twice.
@@ -522,13 +532,17 @@ impl Run<'_> {
         hold: &Hold,
     ) -> Result<Reservation> {
         let tenant = self.tenant().clone();
-        let mut hold = moved(self.app, &tenant, hold).await?;
+        let (mut hold, pointer) = moved(self.app, &tenant, hold).await?;
         hold.until = self.until;
         if !self.app.table.move_hold(&tenant, upload, &hold).await? {
             return Err(unavailable("what was reserved is gone"));
         }
         let window = survey(&self.input, cursor(&self.job), hold.number).await?;
-        Ok(Reservation { hold, window })
+        Ok(Reservation {
+            hold,
+            pointer,
+            window,
+        })
     }
 
     /// Gives back what a failed upload holds, once what it wrote is counted, and writes it down.

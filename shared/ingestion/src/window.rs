@@ -16,11 +16,11 @@ pub(crate) const WINDOW: u64 = 100_000;
 
 /// How many rows, and about how many bytes of a file, are read and written at once: what is parsed
 /// takes many times the room of its text.
-pub(crate) const SLICE: usize = 5_000;
-const SLICE_BYTES: u64 = 1024 * 1024;
+pub(crate) const SLICE: usize = 1_250;
+const SLICE_BYTES: u64 = 256 * 1024;
 
 /// After so many faults a slice ends: a row may have very many.
-const SLICE_FAULTS: usize = 5_000;
+const SLICE_FAULTS: usize = 1_250;
 
 /// A row that is to become a record.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use api::{App, Error, Result};
 use futures_util::{StreamExt, stream};
+use indexing::Ahead;
 use model::id::{RecordId, UploadId};
 use model::record::{Origin, Record, SourceType, Visibility};
 use model::time::Moment;
@@ -53,6 +54,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) app: &'a App,
     pub(crate) author: &'a Author,
     pub(crate) place: Place,
+    /// Where what is added is indexed meanwhile, if it is.
+    pub(crate) ahead: Option<&'a Ahead>,
     /// The upload, if it tells how far it is.
     pub(crate) note: Option<Note<'a>>,
     /// Those under which this part was written in attempts that were cut short.
@@ -68,8 +71,6 @@ pub(crate) struct Writer<'a> {
 pub(crate) struct Written {
     pub(crate) summary: Summary,
     pub(crate) tally: Tally,
-    /// When the rows up to a number were written, slice by slice.
-    pub(crate) times: Vec<(u64, Moment)>,
     /// When the last row was written.
     pub(crate) last: Option<Moment>,
     /// Whether the database asked to slow down.
@@ -132,7 +133,6 @@ impl Writer<'_> {
     ) -> Result<()> {
         slice.count(&mut written.summary, errors);
         let now = self.app.clock.now();
-        written.times.push((slice.end.row, now));
         let candidates = slice.candidates.into_iter();
         let pending: Vec<Pending> = candidates.map(|row| self.pending(row, now)).collect();
         let all: Vec<&Record> = pending.iter().map(|pending| &pending.record).collect();
@@ -140,7 +140,7 @@ impl Writer<'_> {
         let additions = table.add_records(&self.place, &all, self.deadline).await;
         written.slowed |= additions.slowed;
 
-        let mut changes = Vec::new();
+        let (mut fresh, mut changes) = (Vec::new(), Vec::new());
         for (pending, added) in pending.into_iter().zip(additions.rows) {
             match added {
                 Some(Added::Yes) => {
@@ -148,12 +148,16 @@ impl Writer<'_> {
                     written.summary.accepted += 1;
                     written.tally.add(record.id, record.visibility);
                     written.last = Some(now);
+                    fresh.push(record);
                 }
                 Some(Added::Exists(existing)) => changes.push((pending, *existing)),
                 Some(Added::NotWritten) => written.not_written(pending.record.row, errors),
                 // A failure left it open, and ends the upload.
                 None => {}
             }
+        }
+        if let Some(ahead) = self.ahead {
+            ahead.take(fresh).await;
         }
         let mut changed = stream::iter(changes)
             .map(|(pending, existing)| async move {

@@ -8,20 +8,19 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use model::index::{Pointer, Retired};
 use model::time::Moment;
-use tantivy::directory::OwnedBytes;
 use tantivy::index::{SegmentComponent, SegmentMeta};
-use tantivy::{IndexWriter, SegmentReader};
+use tantivy::{HasLen, IndexWriter, SegmentReader};
 
 use crate::analysis::Paths;
 use crate::index::warm::warm_ids;
 use crate::index::{Change, Error};
-use crate::pack::{self, Pack, hot};
+use crate::pack::{self, Pack, Written, hot};
 use crate::segments::{Segments, described};
 use crate::store::Store;
 use crate::{FORMAT, merge};
 
 /// What a fold may hold in memory before it makes a segment.
-const WRITER_BYTES: usize = 50_000_000;
+const WRITER_BYTES: usize = 15_000_000;
 
 /// How long a pack may still be read after it went out of use: longer than any call takes.
 pub const RETIRED_FOR: TimeDelta = TimeDelta::hours(1);
@@ -30,7 +29,7 @@ pub const RETIRED_FOR: TimeDelta = TimeDelta::hours(1);
 /// reads.
 const MAX_RETIRED: usize = 100;
 
-/// How many new segments are merged at once. Each has some 30,000 documents.
+/// How many new segments are merged at once. Each has some thousand documents.
 const MAX_MERGED: usize = 32;
 
 /// The merges of one fold.
@@ -41,16 +40,26 @@ const MAX_MERGES: usize = 4;
 pub enum Effort {
     /// Somebody waits for it: merges of some 10,000 documents.
     Call,
+    /// Nobody does, but an upload writes to the same index, which goes out from the pointer as it is: merges
+    /// that are due several times over, and only of some 250,000 documents, which need less memory.
+    Beside,
     /// Nobody does: every merge that is due.
     Background,
 }
 
 impl Effort {
-    fn most_merged(self) -> u32 {
+    /// The most documents of one merge.
+    pub(crate) fn most_merged(self) -> u32 {
         match self {
             Self::Call => 10_000,
+            Self::Beside => 250_000,
             Self::Background => u32::MAX,
         }
+    }
+
+    /// How many times over a merge has to be due.
+    pub(crate) fn crowds(self) -> usize {
+        if self == Self::Beside { 4 } else { 1 }
     }
 }
 
@@ -79,6 +88,8 @@ pub struct Folded {
 impl Fold {
     /// Begins a fold on top of a pointer's index.
     pub async fn open(store: &Store, prefix: &str, pointer: &Pointer) -> Result<Self, Error> {
+        // What is merged is read once: searches need the memory for what they read again.
+        let store = &store.aside();
         let packs = pack::open_all(store, prefix, pointer, &[]).await?;
         Self::begin(store, prefix, pointer.clone(), false, packs).await
     }
@@ -264,12 +275,15 @@ impl Fold {
                 self.writer.merge(ids).wait()?;
             }
         }
+        let mut crowds = effort.crowds();
         for _ in 0..MAX_MERGES {
             let metas = self.segments.index.searchable_segment_metas()?;
             let segments: Vec<_> = metas.iter().map(described).collect();
-            let Some(crowd) = merge::next(&segments, effort.most_merged()) else {
+            let Some(crowd) = merge::next(&segments, effort.most_merged(), crowds) else {
                 break;
             };
+            // Where it merges at all, it merges what is due.
+            crowds = 1;
             let ids: Vec<_> = crowd.into_iter().map(|at| metas[at].id()).collect();
             self.writer.merge(&ids).wait()?;
         }
@@ -296,16 +310,16 @@ fn files(meta: &SegmentMeta) -> Vec<PathBuf> {
 
 /// Files with what is hot of each. What is deleted is read whole, with every segment.
 fn with_stretches(
-    files: Vec<(PathBuf, OwnedBytes)>,
+    files: Vec<(PathBuf, Written)>,
     mut hot: BTreeMap<PathBuf, Vec<std::ops::Range<usize>>>,
-) -> Vec<(PathBuf, OwnedBytes, Vec<std::ops::Range<usize>>)> {
-    let files = files.into_iter().map(|(path, bytes)| {
+) -> Vec<(PathBuf, Written, Vec<std::ops::Range<usize>>)> {
+    let files = files.into_iter().map(|(path, file)| {
         let stretches = if path.extension().is_some_and(|end| end == "del") {
-            std::iter::once(0..bytes.len()).collect()
+            std::iter::once(0..file.len()).collect()
         } else {
             hot.remove(&path).unwrap_or_default()
         };
-        (path, bytes, stretches)
+        (path, file, stretches)
     });
     files.collect()
 }

@@ -38,9 +38,6 @@ pub enum Error {
     /// The index itself fails.
     #[error(transparent)]
     Index(#[from] tantivy::TantivyError),
-    /// The footer of a pack cannot be written.
-    #[error(transparent)]
-    Footer(#[from] serde_json::Error),
     /// A thread ended early.
     #[error(transparent)]
     Task(#[from] tokio::task::JoinError),

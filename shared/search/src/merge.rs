@@ -3,24 +3,27 @@
 
 use model::index::Segment;
 
+use crate::Effort;
+
 /// Segments are merged with others of their size: up to so many live documents, so many of them.
 const TIERS: [(u32, usize); 3] = [(10_000, 8), (100_000, 8), (1_000_000, 4)];
 
 /// A segment is rewritten when so many per cent of it are deleted.
 const WASTE: u64 = 30;
 
-/// Whether segments should be merged.
+/// Whether segments should be merged by who does so much.
 #[must_use]
-pub fn is_due(segments: &[Segment]) -> bool {
-    next(segments, u32::MAX).is_some()
+pub fn is_due(segments: &[Segment], effort: Effort) -> bool {
+    next(segments, effort.most_merged(), effort.crowds()).is_some()
 }
 
 fn live(segment: &Segment) -> u32 {
     segment.docs - segment.deleted
 }
 
-/// The next segments to make one of, by their places; no more than `most` documents together.
-pub(crate) fn next(segments: &[Segment], most: u32) -> Option<Vec<usize>> {
+/// The next segments to make one of, by their places; no more than `most` documents together. So many
+/// `crowds` have to be there.
+pub(crate) fn next(segments: &[Segment], most: u32, crowds: usize) -> Option<Vec<usize>> {
     let most = u64::from(most);
     let wasteful = segments.iter().position(|segment| {
         let (docs, deleted) = (u64::from(segment.docs), u64::from(segment.deleted));
@@ -35,7 +38,7 @@ pub(crate) fn next(segments: &[Segment], most: u32) -> Option<Vec<usize>> {
             .filter(|at| (above..=tier).contains(&live(&segments[*at])))
             .collect();
         above = tier + 1;
-        if crowd.len() < crowded {
+        if crowd.len() < crowded * crowds {
             continue;
         }
         // The smallest first, as many as fit.
@@ -69,27 +72,34 @@ mod tests {
     #[test]
     fn eight_of_a_size_become_one() {
         let few = segments(&[(1, 0); 7]);
-        assert_eq!(next(&few, u32::MAX), None);
+        assert_eq!(next(&few, u32::MAX, 1), None);
         let mut many = segments(&[(300_000, 0)]);
         many.extend(segments(&[(1, 0); 8]));
-        assert_eq!(next(&many, u32::MAX), Some((1..=8).collect()));
+        assert_eq!(next(&many, u32::MAX, 1), Some((1..=8).collect()));
+    }
+
+    #[test]
+    fn a_busy_index_waits_for_several_crowds() {
+        let two = segments(&[(1, 0); 16]);
+        assert_eq!(next(&two[..15], u32::MAX, 2), None);
+        assert_eq!(next(&two, u32::MAX, 2), Some((0..16).collect()));
     }
 
     #[test]
     fn what_is_mostly_deleted_is_rewritten() {
         let half = segments(&[(10, 0), (100, 50), (100, 10)]);
-        assert_eq!(next(&half, u32::MAX), Some(vec![1]));
-        assert_eq!(next(&half, 40), None);
+        assert_eq!(next(&half, u32::MAX, 1), Some(vec![1]));
+        assert_eq!(next(&half, 40, 1), None);
     }
 
     #[test]
     fn a_merge_stays_within_what_there_is_time_for() {
         let tier = segments(&[(4_000, 0); 8]);
-        assert_eq!(next(&tier, 10_000), Some(vec![0, 1]));
-        assert_eq!(next(&tier, 4_000), None);
+        assert_eq!(next(&tier, 10_000, 1), Some(vec![0, 1]));
+        assert_eq!(next(&tier, 4_000, 1), None);
         let large = segments(&[(250_000, 0); 4]);
-        assert_eq!(next(&large, u32::MAX), Some(vec![0, 1, 2, 3]));
+        assert_eq!(next(&large, u32::MAX, 1), Some(vec![0, 1, 2, 3]));
         let huge = segments(&[(600_000, 0); 4]);
-        assert_eq!(next(&huge, u32::MAX), None, "a million is enough");
+        assert_eq!(next(&huge, u32::MAX, 1), None, "a million is enough");
     }
 }

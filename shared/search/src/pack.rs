@@ -16,6 +16,7 @@
 
 pub(crate) mod directory;
 pub(crate) mod hot;
+mod written;
 
 use std::fs::File;
 use std::io;
@@ -27,10 +28,12 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use model::index;
 use serde::{Deserialize, Serialize};
-use tantivy::directory::OwnedBytes;
+use tantivy::HasLen;
+use tantivy::directory::{FileHandle, OwnedBytes};
 use tokio::runtime::Handle;
 
-use crate::store::{Piece, Store, StoreError};
+use crate::store::{Part, Piece, Store, StoreError};
+pub(crate) use written::Written;
 
 const MAGIC: &[u8; 8] = b"QNXPACK1";
 /// Footer length, checksum and magic.
@@ -58,16 +61,16 @@ struct Footer {
 
 /// The parts of a pack that is to be written, and what the pointer has to know of it.
 pub(crate) struct Packed {
-    pub(crate) parts: Vec<Bytes>,
+    pub(crate) parts: Vec<Part>,
     pub(crate) pack: index::Pack,
 }
 
 /// Packs files, each with the stretches of it that are hot.
 pub(crate) fn pack(
     name: u128,
-    files: Vec<(PathBuf, OwnedBytes, Vec<Range<usize>>)>,
-) -> Result<Packed, serde_json::Error> {
-    let data: usize = files.iter().map(|(_, bytes, _)| bytes.len()).sum();
+    files: Vec<(PathBuf, Written, Vec<Range<usize>>)>,
+) -> io::Result<Packed> {
+    let data: usize = files.iter().map(|(_, file, _)| file.len()).sum();
     let small = data <= SMALL;
     let mut footer = Footer {
         files: Vec::with_capacity(files.len()),
@@ -81,20 +84,23 @@ pub(crate) fn pack(
     let mut hot: Vec<u8> = Vec::new();
     let mut checksum = crc32fast::Hasher::new();
     let mut start = 0;
-    for (path, bytes, stretches) in files {
-        let len = bytes.len() as u64;
+    for (path, file, stretches) in files {
+        let len = file.len() as u64;
         if small {
-            checksum.update(&bytes);
+            checksum.update(&file.read_bytes(0..file.len())?);
         } else {
             for stretch in stretches {
                 let at = start + stretch.start as u64;
                 footer.hot.push((at, stretch.len() as u64));
-                hot.extend_from_slice(&bytes[stretch]);
+                hot.extend_from_slice(&file.read_bytes(stretch)?);
             }
         }
         footer.files.push((path, start, len));
         start += len;
-        parts.push(Bytes::from_owner(bytes));
+        parts.push(match file {
+            Written::Memory(bytes) => Part::Bytes(Bytes::from_owner(bytes)),
+            Written::Disk(file, _) => Part::File(file, len),
+        });
     }
     let footer = serde_json::to_vec(&footer)?;
     checksum.update(&hot);
@@ -104,8 +110,8 @@ pub(crate) fn pack(
     trailer.extend(checksum.finalize().to_le_bytes());
     trailer.extend(MAGIC);
     let tail = if small { data } else { hot.len() } + footer.len() + TRAILER;
-    parts.extend([hot.into(), footer.into(), trailer.into()]);
-    let len = parts.iter().map(|part| part.len() as u64).sum();
+    parts.extend([hot, footer, trailer].map(|bytes| Part::Bytes(bytes.into())));
+    let len = parts.iter().map(Part::len).sum();
     Ok(Packed {
         parts,
         pack: index::Pack {

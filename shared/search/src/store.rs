@@ -30,13 +30,21 @@ const BLOCKING: usize = 64;
 const REQUESTS: usize = 64;
 
 /// What is longer is written in parts, each of which may be tried again.
-const IN_PARTS: usize = 64 << 20;
+const IN_PARTS: u64 = 64 << 20;
 
 /// An object that no collection has.
 const NOTHING: &str = "nothing";
 
 /// How long connecting may take.
 const CONNECTING: Duration = Duration::from_secs(2);
+
+/// The memory of who reads for itself, in bytes: where a read is a request, there is room for the ids
+/// of a million records.
+const ASIDE: u64 = 8 << 20;
+const ASIDE_REMOTE: u64 = 64 << 20;
+
+/// How much of a file is read at once to be written.
+const CHUNK: usize = 4 << 20;
 
 /// How many parts are written at once.
 const PARTS_AT_ONCE: usize = 8;
@@ -130,14 +138,63 @@ pub struct Reads {
     pub bytes: u64,
 }
 
+/// A part of an object that is to be written.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Bytes.
+    Bytes(Bytes),
+    /// A file of so many bytes.
+    File(Arc<File>, u64),
+}
+
+impl Part {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, len) => *len,
+        }
+    }
+}
+
+/// Sends the parts of an object.
+async fn send(write: &mut WriteMultipart, parts: Vec<Part>) -> Result<(), StoreError> {
+    for part in parts {
+        match part {
+            Part::Bytes(bytes) => {
+                write.wait_for_capacity(PARTS_AT_ONCE).await?;
+                write.put(bytes);
+            }
+            Part::File(file, len) => {
+                for start in (0..len).step_by(CHUNK) {
+                    let (file, end) = (Arc::clone(&file), len.min(start + CHUNK as u64));
+                    let read = tokio::task::spawn_blocking(move || read_at(&file, start..end));
+                    let bytes = read.await.map_err(io::Error::other)?;
+                    write.wait_for_capacity(PARTS_AT_ONCE).await?;
+                    write.put(bytes.map_err(io::Error::other)?);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_at(file: &File, range: Range<u64>) -> io::Result<Bytes> {
+    let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, range.start)?;
+    Ok(bytes.into())
+}
+
 /// The store of packs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Parts>);
+pub struct Store {
+    parts: Arc<Parts>,
+    memory: Arc<Memory>,
+}
 
 #[derive(Debug)]
 struct Parts {
     place: Place,
-    memory: Memory,
     disk: Option<Disk>,
     blocking: Arc<Semaphore>,
     sending: Semaphore,
@@ -165,22 +222,36 @@ impl Store {
 
     fn new(place: Place, caches: Caches) -> Self {
         let disk = caches.disk.filter(|_| place.folder().is_none());
-        Self(Arc::new(Parts {
+        let memory = Arc::new(Memory::new(caches.memory));
+        let parts = Arc::new(Parts {
             place,
-            memory: Memory::new(caches.memory),
             disk: disk.map(|(folder, bytes)| Disk::open(folder, bytes)),
             blocking: Arc::new(Semaphore::new(BLOCKING)),
             sending: Semaphore::new(REQUESTS),
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-        }))
+        });
+        Self { parts, memory }
+    }
+
+    /// The same store, with a little memory of its own.
+    pub(crate) fn aside(&self) -> Self {
+        let memory = if self.is_remote() {
+            ASIDE_REMOTE
+        } else {
+            ASIDE
+        };
+        Self {
+            parts: Arc::clone(&self.parts),
+            memory: Arc::new(Memory::new(memory)),
+        }
     }
 
     /// Connects to a store on the network by asking for an object that is not there, whatever the
     /// answer: the first read then need not.
     pub async fn connect(&self) {
         if self.is_remote() {
-            let nothing = self.0.place.key(NOTHING);
+            let nothing = self.parts.place.key(NOTHING);
             let _ = tokio::time::timeout(CONNECTING, self.objects().head(&nothing)).await;
         }
     }
@@ -189,38 +260,47 @@ impl Store {
     #[must_use]
     pub fn reads(&self) -> Reads {
         Reads {
-            requests: self.0.requests.load(Ordering::Relaxed),
-            bytes: self.0.bytes.load(Ordering::Relaxed),
+            requests: self.parts.requests.load(Ordering::Relaxed),
+            bytes: self.parts.bytes.load(Ordering::Relaxed),
         }
     }
 
     /// Every object under a prefix. A writer that was killed may have left drafts in a folder:
     /// they are among them.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
-        Ok(self.0.place.list(prefix).await?)
+        Ok(self.parts.place.list(prefix).await?)
     }
 
     /// Deletes an object; one that is not there is no failure.
     pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
-        Ok(self.0.place.delete(path).await?)
+        Ok(self.parts.place.delete(path).await?)
     }
 
     /// Writes an object. Its name is random, so nobody else writes it, and a call whose answer was
     /// lost may be repeated.
-    pub(crate) async fn put(&self, path: &str, parts: Vec<Bytes>) -> Result<(), StoreError> {
-        let path = self.0.place.key(path);
-        let len: usize = parts.iter().map(Bytes::len).sum();
-        if self.is_remote() && len > IN_PARTS {
-            let upload = self.objects().put_multipart(&path).await?;
-            let mut write = WriteMultipart::new(upload);
-            for part in parts {
-                write.wait_for_capacity(PARTS_AT_ONCE).await?;
-                write.put(part);
-            }
-            write.finish().await?;
-        } else {
-            let payload = PutPayload::from_iter(parts);
+    pub(crate) async fn put(&self, path: &str, parts: Vec<Part>) -> Result<(), StoreError> {
+        let path = self.parts.place.key(path);
+        let len: u64 = parts.iter().map(Part::len).sum();
+        let bytes = parts.iter().map(|part| match part {
+            Part::Bytes(bytes) => Some(bytes.clone()),
+            Part::File(..) => None,
+        });
+        if let Some(all) = bytes.collect::<Option<Vec<Bytes>>>()
+            && !(self.is_remote() && len > IN_PARTS)
+        {
+            let payload = PutPayload::from_iter(all);
             self.objects().put(&path, payload).await?;
+            return Ok(());
+        }
+        let upload = self.objects().put_multipart(&path).await?;
+        let mut write = WriteMultipart::new(upload);
+        match send(&mut write, parts).await {
+            Ok(()) => drop(write.finish().await?),
+            Err(error) => {
+                // Parts of what is not ended would stay on S3.
+                let _ = write.abort().await;
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -228,8 +308,13 @@ impl Store {
     /// Reads part of an object from where it is kept.
     pub(crate) async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.count(&range);
-        let _sending = self.0.sending.acquire().await.map_err(io::Error::other)?;
-        let object = self.0.place.key(path);
+        let _sending = self
+            .parts
+            .sending
+            .acquire()
+            .await
+            .map_err(io::Error::other)?;
+        let object = self.parts.place.key(path);
         let got = self.objects().get_range(&object, range.clone()).await;
         let whole = |bytes: &Bytes| bytes.len() as u64 == range.end - range.start;
         match got {
@@ -248,7 +333,7 @@ impl Store {
 
     /// The file of an object, where the store is on this machine.
     pub(crate) fn file(&self, path: &str) -> Result<Option<File>, StoreError> {
-        let Some(folder) = self.0.place.folder() else {
+        let Some(folder) = self.parts.place.folder() else {
             return Ok(None);
         };
         match File::open(folder.join(path)) {
@@ -263,39 +348,36 @@ impl Store {
     /// Reads part of a file.
     pub(crate) fn read_file(&self, file: &File, range: Range<u64>) -> io::Result<Bytes> {
         self.count(&range);
-        let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-        let mut bytes = vec![0; len];
-        file.read_exact_at(&mut bytes, range.start)?;
-        Ok(bytes.into())
+        read_at(file, range)
     }
 
     /// Whether reads cross a network, so that it pays to send many at once.
     pub(crate) fn is_remote(&self) -> bool {
-        self.0.place.folder().is_none()
+        self.parts.place.folder().is_none()
     }
 
     pub(crate) fn memory(&self) -> &Memory {
-        &self.0.memory
+        &self.memory
     }
 
     pub(crate) fn disk(&self) -> Option<&Disk> {
-        self.0.disk.as_ref()
+        self.parts.disk.as_ref()
     }
 
     /// Waits for a place among the threads that may block. It goes into the thread: whoever waits
     /// for that may give up before it ends.
     pub(crate) async fn place(&self) -> io::Result<OwnedSemaphorePermit> {
-        let blocking = Arc::clone(&self.0.blocking);
+        let blocking = Arc::clone(&self.parts.blocking);
         blocking.acquire_owned().await.map_err(io::Error::other)
     }
 
     fn count(&self, range: &Range<u64>) {
-        self.0.requests.fetch_add(1, Ordering::Relaxed);
+        self.parts.requests.fetch_add(1, Ordering::Relaxed);
         let bytes = range.end - range.start;
-        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.parts.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn objects(&self) -> &Arc<dyn ObjectStore> {
-        self.0.place.objects()
+        self.parts.place.objects()
     }
 }

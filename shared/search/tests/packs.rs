@@ -810,7 +810,7 @@ fn many_small_folds_stay_few_segments_and_few_packs() {
         let (segments, packs) = (shelf.sizes(), shelf.packs());
         assert!(segments.len() < 8, "{segments:?} after {number} folds");
         assert!(packs.len() < 16, "{packs:?} after {number} folds");
-        assert!(!merge_is_due(&shelf.pointer.segments));
+        assert!(!merge_is_due(&shelf.pointer.segments, Effort::Background));
     }
     let written = listed(&shelf.store, PREFIX).len();
     assert_eq!(shelf.packs().len() + shelf.retired().len(), written);
@@ -851,7 +851,7 @@ fn a_fold_that_somebody_waits_for_leaves_a_large_rewrite_to_another() {
     shelf.fold_with(Effort::Call, &gone(1..=7_000)).unwrap();
     assert_eq!(shelf.sizes(), [(MANY, 7_000)]);
     assert_eq!(shelf.packs(), [name(1), name(2)]);
-    assert!(merge_is_due(&shelf.pointer.segments));
+    assert!(merge_is_due(&shelf.pointer.segments, Effort::Background));
     let left = articles(|number| number > 7_000 && number.is_multiple_of(7));
     let body = json!({"query": "bolt"});
     assert_page(&find(&shelf.open(), &body), &body, &left);

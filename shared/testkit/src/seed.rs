@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use indexing::{Effort, Known, Own};
+use indexing::{Ahead, Effort, Own};
 use model::collection::Collection;
 use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::period::Period;
@@ -22,7 +22,8 @@ use crate::TestApp;
 #[derive(Clone)]
 pub struct Upload<'a> {
     app: &'a TestApp,
-    tenant: TenantId,
+    /// The tenant.
+    pub tenant: TenantId,
     /// The upload.
     pub id: UploadId,
     /// The collection that it writes to.
@@ -154,12 +155,21 @@ impl Upload<'_> {
         assert!(settled.expect("an end"), "the upload was settled already");
     }
 
+    /// Takes in what the upload adds, as its call does meanwhile.
+    #[must_use]
+    pub fn ahead(&self) -> Ahead {
+        let (name, of) = (&self.hold.collection, self.hold.of());
+        let base = self.collection.indexes[&self.hold.generation].clone();
+        let indexes = self.app.app.indexes().expect("indexes");
+        indexes.ahead(&self.tenant, name, of, base)
+    }
+
     /// Folds what the upload wrote, as its call does at the end.
     pub async fn fold(&self) {
         let (name, generation) = (&self.hold.collection, self.hold.generation);
         let own = Own {
             upload: Some(self.id),
-            added: Known::default(),
+            ahead: None,
         };
         let indexes = self.app.app.indexes().expect("indexes");
         let folded = indexes.fold(&self.tenant, name, generation, own, Effort::Call);

@@ -1,4 +1,4 @@
-//! tantivy's view of an index: files that lie in packs, and new ones in memory.
+//! tantivy's view of an index: files that lie in packs, and new ones that are in none yet.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,12 +15,16 @@ use tantivy::directory::{
 };
 
 use super::Pack;
+use super::written::{Draft, Written};
+
+/// How much is written to a file at once.
+const BUFFER: usize = 64 << 10;
 
 /// The directory. Nothing that is written to it leaves the process.
 #[derive(Clone)]
 pub(crate) struct PackDirectory {
     packed: Arc<HashMap<PathBuf, PackedFile>>,
-    written: Arc<RwLock<HashMap<PathBuf, OwnedBytes>>>,
+    written: Arc<RwLock<HashMap<PathBuf, Written>>>,
 }
 
 impl fmt::Debug for PackDirectory {
@@ -52,28 +56,32 @@ impl PackDirectory {
         }
     }
 
-    /// The bytes of files that were written.
+    /// The bytes of files that were written and are in memory.
     pub(crate) fn written_bytes(&self) -> u64 {
         let written = self.written();
-        written.values().map(|bytes| bytes.len() as u64).sum()
+        let in_memory = written.values().map(|file| match file {
+            Written::Memory(bytes) => bytes.len() as u64,
+            Written::Disk(..) => 0,
+        });
+        in_memory.sum()
     }
 
     /// The files that were written, in the order of their names.
-    pub(crate) fn new_files(&self) -> Vec<(PathBuf, OwnedBytes)> {
+    pub(crate) fn new_files(&self) -> Vec<(PathBuf, Written)> {
         let written = self.written();
         let mut files: Vec<_> = written
             .iter()
-            .map(|(path, bytes)| (path.clone(), bytes.clone()))
+            .map(|(path, file)| (path.clone(), file.clone()))
             .collect();
         files.sort_by(|(left, _), (right, _)| left.cmp(right));
         files
     }
 
-    fn written(&self) -> RwLockReadGuard<'_, HashMap<PathBuf, OwnedBytes>> {
+    fn written(&self) -> RwLockReadGuard<'_, HashMap<PathBuf, Written>> {
         self.written.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn written_mut(&self) -> RwLockWriteGuard<'_, HashMap<PathBuf, OwnedBytes>> {
+    fn written_mut(&self) -> RwLockWriteGuard<'_, HashMap<PathBuf, Written>> {
         self.written.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,38 +123,37 @@ impl FileHandle for PackedFile {
     }
 }
 
-/// A file that is being written.
-struct Draft {
+/// A file that is being written, and becomes part of its directory when it is complete.
+struct Entry {
     directory: PackDirectory,
     path: PathBuf,
-    bytes: Vec<u8>,
+    draft: Draft,
 }
 
-impl Write for Draft {
+impl Write for Entry {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
+        self.draft.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.draft.flush()
     }
 }
 
-impl TerminatingWrite for Draft {
+impl TerminatingWrite for Entry {
     fn terminate_ref(&mut self, _: AntiCallToken) -> io::Result<()> {
-        let bytes = OwnedBytes::new(std::mem::take(&mut self.bytes));
+        let written = std::mem::replace(&mut self.draft, Draft::new()).done();
         self.directory
             .written_mut()
-            .insert(self.path.clone(), bytes);
+            .insert(self.path.clone(), written);
         Ok(())
     }
 }
 
 impl Directory for PackDirectory {
     fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
-        if let Some(bytes) = self.written().get(path) {
-            return Ok(Arc::new(bytes.clone()));
+        if let Some(file) = self.written().get(path) {
+            return Ok(Arc::new(file.clone()));
         }
         match self.packed.get(path) {
             Some(file) => Ok(Arc::new(file.clone())),
@@ -168,23 +175,28 @@ impl Directory for PackDirectory {
         if self.packed.contains_key(path) || self.written().contains_key(path) {
             return Err(OpenWriteError::FileAlreadyExists(path.to_owned()));
         }
-        Ok(BufWriter::new(Box::new(Draft {
+        let entry = Entry {
             directory: self.clone(),
             path: path.to_owned(),
-            bytes: Vec::new(),
-        })))
+            draft: Draft::new(),
+        };
+        Ok(BufWriter::with_capacity(BUFFER, Box::new(entry)))
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
         match self.written().get(path) {
-            Some(bytes) => Ok(bytes.to_vec()),
+            Some(file) => match file.read_bytes(0..file.len()) {
+                Ok(bytes) => Ok(bytes.to_vec()),
+                Err(error) => Err(OpenReadError::wrap_io_error(error, path.to_owned())),
+            },
             None => Err(OpenReadError::FileDoesNotExist(path.to_owned())),
         }
     }
 
     fn atomic_write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let bytes = OwnedBytes::new(bytes.to_vec());
-        self.written_mut().insert(path.to_owned(), bytes);
+        let written = Written::Memory(bytes);
+        self.written_mut().insert(path.to_owned(), written);
         Ok(())
     }
 
