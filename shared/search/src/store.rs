@@ -294,14 +294,12 @@ impl Store {
         }
         let upload = self.objects().put_multipart(&path).await?;
         let mut write = WriteMultipart::new(upload);
-        match send(&mut write, parts).await {
-            Ok(()) => drop(write.finish().await?),
-            Err(error) => {
-                // Parts of what is not ended would stay on S3.
-                let _ = write.abort().await;
-                return Err(error);
-            }
+        if let Err(error) = send(&mut write, parts).await {
+            // Parts of what is not ended would stay on S3.
+            let _ = write.abort().await;
+            return Err(error);
         }
+        write.finish().await?;
         Ok(())
     }
 
@@ -379,5 +377,60 @@ impl Store {
 
     fn objects(&self) -> &Arc<dyn ObjectStore> {
         self.parts.place.objects()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> Part {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        Part::File(Arc::new(file), bytes.len() as u64)
+    }
+
+    #[tokio::test]
+    async fn an_object_of_bytes_and_files_is_their_bytes_in_order_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Store::address_of(folder.path()).unwrap();
+        let long: Vec<u8> = (0..=250).cycle().take(CHUNK * 2 + 1).collect();
+        for address in [address.as_str(), "memory:///"] {
+            let store = Store::open(address, Caches::default(), None).unwrap();
+            let parts = vec![
+                Part::Bytes("before".into()),
+                file(&long),
+                Part::Bytes("after".into()),
+            ];
+
+            store.put("a/b.pack", parts).await.unwrap();
+
+            let expected = [b"before", long.as_slice(), b"after"].concat();
+            let read = store
+                .get("a/b.pack", 0..expected.len() as u64)
+                .await
+                .unwrap();
+            assert!(read == expected, "{address}");
+            assert_eq!(store.list("a").await.unwrap().len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_to_its_end_leaves_no_object() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Store::address_of(folder.path()).unwrap();
+        for address in [address.as_str(), "memory:///"] {
+            let store = Store::open(address, Caches::default(), None).unwrap();
+            let Part::File(short, len) = file(&vec![1; CHUNK * 2]) else {
+                unreachable!("a file")
+            };
+
+            let put = store
+                .put("a/b.pack", vec![Part::File(short, len + 1)])
+                .await;
+
+            assert!(put.is_err(), "{address}");
+            assert_eq!(store.list("a").await.unwrap().len(), 0, "{address}");
+        }
     }
 }

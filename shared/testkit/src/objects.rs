@@ -16,7 +16,7 @@ use object_store::{
     ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use search::{Caches, Store};
-use tokio::sync::{Notify, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Notify, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard};
 
 /// Work that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -100,6 +100,24 @@ impl Objects {
     }
 }
 
+impl Objects {
+    /// Lets a put begin, once the gate is open.
+    async fn begin_put(&self) -> object_store::Result<RwLockReadGuard<'_, ()>> {
+        self.note("s3:PutObject");
+        if self.down.load(Ordering::SeqCst) {
+            return Err(object_store::Error::Generic {
+                store: "Objects",
+                source: "it is down".into(),
+            });
+        }
+        if let Ok(open) = self.gate.try_read() {
+            return Ok(open);
+        }
+        self.waiting.notify_one();
+        Ok(self.gate.read().await)
+    }
+}
+
 impl fmt::Display for Objects {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str("Objects")
@@ -114,19 +132,7 @@ impl ObjectStore for Objects {
         payload: PutPayload,
         options: PutOptions,
     ) -> object_store::Result<PutResult> {
-        self.note("s3:PutObject");
-        if self.down.load(Ordering::SeqCst) {
-            return Err(object_store::Error::Generic {
-                store: "Objects",
-                source: "it is down".into(),
-            });
-        }
-        let _open = if let Ok(open) = self.gate.try_read() {
-            open
-        } else {
-            self.waiting.notify_one();
-            self.gate.read().await
-        };
+        let _open = self.begin_put().await?;
         self.memory.put_opts(path, payload, options).await
     }
 
@@ -135,7 +141,7 @@ impl ObjectStore for Objects {
         path: &ObjectPath,
         options: PutMultipartOptions,
     ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.note("s3:PutObject");
+        let _open = self.begin_put().await?;
         self.memory.put_multipart_opts(path, options).await
     }
 
