@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use api::Router;
+use chrono::TimeDelta;
 use indexing::{Ahead, Effort, Folded, Own};
+use model::collection::Collection;
 use model::fault::Fields;
 use model::id::{CollectionName, RecordId, TenantId};
+use model::index::{Pointer, Segment};
 use model::plan::Plan;
 use model::record::Record;
 use search::Request;
@@ -21,7 +24,7 @@ use uuid::Uuid;
 const PARTS: (&str, &str) = ("parts", "product");
 
 /// More than one pack takes that is made while somebody waits.
-const MANY: u128 = 26_000;
+const MANY: u32 = 26_000;
 
 fn row(name: &str) -> Value {
     json!({"name": name})
@@ -29,6 +32,120 @@ fn row(name: &str) -> Value {
 
 fn parts() -> CollectionName {
     PARTS.0.parse().expect("a collection")
+}
+
+fn ids(records: &[Record]) -> BTreeSet<RecordId> {
+    records.iter().map(|record| record.id).collect()
+}
+
+/// Records that the table does not have, more than one pack takes.
+fn strange(record: &Record) -> Vec<Record> {
+    let ids = (0..MANY).map(|number| RecordId(Uuid::from_u128(number.into())));
+    let records = ids.map(|id| Record {
+        id,
+        ..record.clone()
+    });
+    records.collect()
+}
+
+/// A service, and its objects.
+struct World {
+    app: TestApp,
+    objects: Objects,
+    tenant: TenantId,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (endpoint, objects) = (engine().await, Objects::default());
+        let store = objects.store();
+        let app = TestApp::at((&endpoint, &store), Router::new(), &[], None).await;
+        let tenant = app.tenant(Plan::Scale).await.tenant;
+        Self {
+            app,
+            objects,
+            tenant,
+        }
+    }
+
+    /// An upload of two rows that are written.
+    async fn written(&self) -> (Upload<'_>, Vec<Record>) {
+        let upload = self.app.reserve(&self.tenant, PARTS, 2).await;
+        let records = upload.write([row("Bolt"), row("Nut")]).await;
+        (upload, records)
+    }
+
+    async fn collection(&self) -> Collection {
+        let table = &self.app.app.table;
+        let collection = table.find_collection(&self.tenant, &parts()).await;
+        collection.expect("an answer").expect("a collection")
+    }
+
+    async fn pointer(&self) -> Pointer {
+        let collection = self.collection().await;
+        collection.index().expect("a pointer").clone()
+    }
+
+    /// The packs on the store, and how many of them no pointer names.
+    async fn packs(&self) -> (usize, usize) {
+        let listed = self.app.store.list("").await.expect("a list");
+        let named = self.pointer().await.packs;
+        let is_named = |path: &str| named.iter().any(|pack| path.contains(&pack.name));
+        let unnamed = listed.iter().filter(|object| !is_named(&object.path));
+        (listed.len(), unnamed.count())
+    }
+
+    /// Waits until no pointer names so many packs.
+    async fn until_unnamed(&self, count: usize) {
+        for _ in 0..600 {
+            if self.packs().await.1 == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("there are not {count} packs that nobody names");
+    }
+
+    /// Folds what an upload wrote, and checks that so many records are changed; says how often records
+    /// were read of the table for it.
+    async fn fold(&self, upload: &Upload<'_>, ahead: Ahead, records: usize) -> usize {
+        let own = Own {
+            upload: Some(upload.id),
+            ahead: Some(ahead),
+        };
+        let (name, generation) = (parts(), upload.hold.generation);
+        let indexes = self.app.app.indexes().expect("indexes");
+        self.app.calls.record();
+        let folded = indexes.fold(&self.tenant, &name, generation, own, Effort::Call);
+        assert_eq!(folded.await.expect("a fold"), Folded::Yes(records));
+        let calls = self.app.calls.take();
+        let reads = calls.iter().filter(|call| {
+            let of_records = |key: &str| key.contains("#RECORDS#");
+            call.is_read() && call.accesses.iter().any(|it| of_records(&it.key))
+        });
+        reads.count()
+    }
+
+    /// Checks that everything is folded, and what is found by a process that has nothing in memory.
+    async fn assert_found(&self, records: &[Record]) {
+        let (endpoint, store) = (&self.app.endpoint, self.objects.store());
+        let other = TestApp::at((endpoint, &store), Router::new(), &[], None).await;
+        let view = other.app.table.view(&self.tenant, &parts()).await;
+        let view = view.expect("a view");
+        let collection = view.collection.expect("a collection");
+        assert!(view.markers.is_empty(), "{:?}", view.markers);
+        let body = json!({"query": "", "limit": search::MAX_LIMIT});
+        let mut fields = Fields::of(&body).expect("an object");
+        let request = Request::read(&mut fields).expect("a good request");
+        let indexes = other.app.indexes().expect("indexes");
+        let found = indexes.search(&self.tenant, &collection, &view.markers, &request);
+        let found = found.await.expect("a page");
+        assert_eq!(found.of, Generation::served(&collection));
+        assert_eq!(found.page.total, records.len());
+        let page: BTreeSet<RecordId> = found.page.hits.iter().map(|hit| hit.id).collect();
+        assert_eq!(page.len(), records.len().min(search::MAX_LIMIT as usize));
+        assert!(page.is_subset(&ids(records)), "others are found");
+    }
 }
 
 async fn settle(upload: &Upload<'_>, records: &[Record]) {
@@ -39,217 +156,106 @@ async fn settle(upload: &Upload<'_>, records: &[Record]) {
     upload.settle(&tally).await;
 }
 
-/// Folds what an upload wrote; says how many times records were read for it.
-async fn fold(app: &TestApp, upload: &Upload<'_>, ahead: Ahead) -> usize {
-    let own = Own {
-        upload: Some(upload.id),
-        ahead: Some(ahead),
-    };
-    let (name, generation) = (parts(), upload.hold.generation);
-    let indexes = app.app.indexes().expect("indexes");
-    app.calls.record();
-    let folded = indexes.fold(&upload.tenant, &name, generation, own, Effort::Call);
-    assert_eq!(folded.await.expect("a fold"), Folded::Yes(2));
-    reads_of_records(app)
-}
-
-fn reads_of_records(app: &TestApp) -> usize {
-    let calls = app.calls.take();
-    let reads = calls.iter().filter(|call| {
-        let of_records = |key: &str| key.contains("#RECORDS#");
-        call.is_read() && call.accesses.iter().any(|it| of_records(&it.key))
-    });
-    reads.count()
-}
-
-/// What is found by a process that has nothing in memory.
-async fn found(app: &TestApp, tenant: &TenantId) -> BTreeSet<RecordId> {
-    let other = TestApp::at((&app.endpoint, &app.store), Router::new(), &[], None).await;
-    let view = other.app.table.view(tenant, &parts()).await;
-    let view = view.expect("a view");
-    let collection = view.collection.expect("a collection");
-    assert!(view.markers.is_empty(), "all is folded");
-    let body = json!({"query": "", "limit": search::MAX_LIMIT});
-    let mut fields = Fields::of(&body).expect("an object");
-    let request = Request::read(&mut fields).expect("a good request");
-    let indexes = other.app.indexes().expect("indexes");
-    let found = indexes.search(tenant, &collection, &view.markers, &request);
-    let found = found.await.expect("a page");
-    assert_eq!(found.of, Generation::served(&collection));
-    let ids: Vec<RecordId> = found.page.hits.iter().map(|hit| hit.id).collect();
-    assert_eq!(found.page.total.min(search::MAX_LIMIT as usize), ids.len());
-    ids.into_iter().collect()
-}
-
-/// The names of the packs on the store, and of those that the pointer names.
-async fn packs(app: &TestApp, tenant: &TenantId) -> [BTreeSet<String>; 2] {
-    let listed = app.store.list("").await.expect("a list");
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let collection = app.app.table.find_collection(tenant, &parts()).await;
-    let collection = collection.expect("an answer").expect("a collection");
-    let pointer = &collection.indexes[&collection.generation];
-    [
-        listed.iter().map(|object| name(&object.path)).collect(),
-        pointer
-            .packs
-            .iter()
-            .map(|pack| format!("{}.pack", pack.name))
-            .collect(),
-    ]
-}
-
 #[tokio::test]
 async fn what_was_taken_in_meanwhile_is_not_read_again() {
-    let app = TestApp::new(Router::new()).await;
-    let tenant = app.tenant(Plan::Pro).await.tenant;
-    let upload = app.reserve(&tenant, PARTS, 2).await;
-    let records = upload.write([row("Bolt"), row("Nut")]).await;
+    let world = World::new().await;
+    let (upload, records) = world.written().await;
     let ahead = upload.ahead();
     for record in &records {
         ahead.take(vec![record.clone()]).await;
     }
     settle(&upload, &records).await;
 
-    assert_eq!(fold(&app, &upload, ahead).await, 0);
+    assert_eq!(world.fold(&upload, ahead, 2).await, 0);
 
-    let ids = records.iter().map(|record| record.id).collect();
-    assert_eq!(found(&app, &tenant).await, ids);
-}
-
-#[tokio::test]
-async fn what_was_left_out_is_read_of_the_table() {
-    let app = TestApp::new(Router::new()).await;
-    let tenant = app.tenant(Plan::Pro).await.tenant;
-    let upload = app.reserve(&tenant, PARTS, 2).await;
-    let records = upload.write([row("Bolt"), row("Nut")]).await;
-    let ahead = upload.ahead();
-    ahead.take(vec![records[0].clone()]).await;
-    settle(&upload, &records).await;
-
-    assert_eq!(fold(&app, &upload, ahead).await, 1);
-
-    let ids = records.iter().map(|record| record.id).collect();
-    assert_eq!(found(&app, &tenant).await, ids);
-}
-
-#[tokio::test]
-async fn an_index_that_moved_on_meanwhile_takes_everything_from_the_table() {
-    let app = TestApp::new(Router::new()).await;
-    let tenant = app.tenant(Plan::Pro).await.tenant;
-    let upload = app.reserve(&tenant, PARTS, 2).await;
-    let mut records = upload.write([row("Bolt"), row("Nut")]).await;
-    let ahead = upload.ahead();
-    ahead.take(records.clone()).await;
-    settle(&upload, &records).await;
-    let other = app.reserve(&tenant, PARTS, 1).await;
-    records.extend(other.write([row("Washer")]).await);
-    settle(&other, &records[2..]).await;
-    other.fold().await;
-
-    assert_eq!(fold(&app, &upload, ahead).await, 1);
-
-    let ids = records.iter().map(|record| record.id).collect();
-    assert_eq!(found(&app, &tenant).await, ids);
-}
-
-/// Records that the table does not have, more than one pack takes.
-fn strange(record: &Record) -> Vec<Record> {
-    let ids = (0..MANY).map(|number| RecordId(Uuid::from_u128(number)));
-    ids.map(|id| Record {
-        id,
-        ..record.clone()
-    })
-    .collect()
-}
-
-/// Waits until so many packs are there that no pointer names.
-async fn until_unnamed(app: &TestApp, tenant: &TenantId, count: usize) {
-    for _ in 0..600 {
-        let [on_the_store, named] = packs(app, tenant).await;
-        if on_the_store.difference(&named).count() == count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("there are not {count} packs that nobody names");
-}
-
-#[tokio::test]
-async fn packs_of_an_index_that_moved_on_are_deleted() {
-    let app = TestApp::new(Router::new()).await;
-    let tenant = app.tenant(Plan::Pro).await.tenant;
-    let upload = app.reserve(&tenant, PARTS, 2).await;
-    let records = upload.write([row("Bolt"), row("Nut")]).await;
-    let ahead = upload.ahead();
-    ahead.take(strange(&records[0])).await;
-    settle(&upload, &records).await;
-    until_unnamed(&app, &tenant, 1).await;
-
-    assert_eq!(fold(&app, &upload, ahead).await, 1);
-
-    let ids = records.iter().map(|record| record.id).collect();
-    assert_eq!(found(&app, &tenant).await, ids);
-    until_unnamed(&app, &tenant, 0).await;
-}
-
-#[tokio::test]
-async fn packs_of_an_upload_that_ends_without_a_fold_are_deleted() {
-    let app = TestApp::new(Router::new()).await;
-    let tenant = app.tenant(Plan::Pro).await.tenant;
-    let upload = app.reserve(&tenant, PARTS, 2).await;
-    let records = upload.write([row("Bolt"), row("Nut")]).await;
-    settle(&upload, &records).await;
-    let ahead = upload.ahead();
-    ahead.take(strange(&records[0])).await;
-    until_unnamed(&app, &tenant, 1).await;
-
-    drop(ahead);
-
-    until_unnamed(&app, &tenant, 0).await;
+    world.assert_found(&records).await;
 }
 
 #[tokio::test]
 async fn several_packs_are_published_together() {
-    const ROWS: u128 = 26_000;
-    let app = TestApp::new(Router::new()).await;
-    let tenant = app.tenant(Plan::Scale).await.tenant;
-    let upload = app.reserve(&tenant, PARTS, 26_000).await;
-    let rows = (0..ROWS).map(|number| row(&format!("Bolt {number}")));
+    let world = World::new().await;
+    let upload = world.app.reserve(&world.tenant, PARTS, MANY.into()).await;
+    let rows = (0..MANY).map(|number| row(&format!("Bolt {number}")));
     let records = upload.write(rows).await;
     let ahead = upload.ahead();
     for lot in records.chunks(1_000) {
         ahead.take(lot.to_vec()).await;
     }
     settle(&upload, &records).await;
-    let own = Own {
-        upload: Some(upload.id),
-        ahead: Some(ahead),
-    };
-    let (name, generation) = (parts(), upload.hold.generation);
-    let indexes = app.app.indexes().expect("indexes");
-    app.calls.record();
 
-    let folded = indexes.fold(&tenant, &name, generation, own, Effort::Call);
+    assert_eq!(world.fold(&upload, ahead, records.len()).await, 0);
 
-    assert_eq!(folded.await.expect("a fold"), Folded::Yes(records.len()));
-    assert_eq!(reads_of_records(&app), 0);
-    assert_eq!(found(&app, &tenant).await.len(), search::MAX_LIMIT as usize);
-    let [on_the_store, named] = packs(&app, &tenant).await;
-    assert_eq!((named.len(), on_the_store), (2, named));
+    assert_eq!(world.packs().await, (2, 0));
+    world.assert_found(&records).await;
+}
+
+#[tokio::test]
+async fn what_was_left_out_is_read_of_the_table() {
+    let world = World::new().await;
+    let (upload, records) = world.written().await;
+    let ahead = upload.ahead();
+    ahead.take(vec![records[0].clone()]).await;
+    settle(&upload, &records).await;
+
+    assert_eq!(world.fold(&upload, ahead, 2).await, 1);
+
+    world.assert_found(&records).await;
+}
+
+#[tokio::test]
+async fn an_index_that_moved_on_meanwhile_takes_everything_from_the_table() {
+    let world = World::new().await;
+    let (upload, mut records) = world.written().await;
+    let ahead = upload.ahead();
+    ahead.take(records.clone()).await;
+    settle(&upload, &records).await;
+    let other = world.app.reserve(&world.tenant, PARTS, 1).await;
+    records.extend(other.write([row("Washer")]).await);
+    settle(&other, &records[2..]).await;
+    other.fold().await;
+
+    assert_eq!(world.fold(&upload, ahead, 2).await, 1);
+
+    world.assert_found(&records).await;
+}
+
+#[tokio::test]
+async fn packs_that_a_fold_has_no_use_for_are_deleted() {
+    let world = World::new().await;
+    let (upload, records) = world.written().await;
+    let ahead = upload.ahead();
+    ahead.take(strange(&records[0])).await;
+    settle(&upload, &records).await;
+    world.until_unnamed(1).await;
+
+    assert_eq!(world.fold(&upload, ahead, 2).await, 1);
+
+    world.until_unnamed(0).await;
+    world.assert_found(&records).await;
+}
+
+#[tokio::test]
+async fn packs_of_an_upload_that_ends_without_a_fold_are_deleted() {
+    let world = World::new().await;
+    let (upload, records) = world.written().await;
+    settle(&upload, &records).await;
+    let ahead = upload.ahead();
+    ahead.take(strange(&records[0])).await;
+    world.until_unnamed(1).await;
+
+    drop(ahead);
+
+    world.until_unnamed(0).await;
 }
 
 #[tokio::test]
 async fn a_store_that_hangs_holds_up_the_rows_once_and_for_seconds() {
-    let (endpoint, objects) = (engine().await, Objects::default());
-    let store = objects.store();
-    let app = TestApp::at((&endpoint, &store), Router::new(), &[], None).await;
-    let tenant = app.tenant(Plan::Pro).await.tenant;
-    let upload = app.reserve(&tenant, PARTS, 2).await;
-    let records = upload.write([row("Bolt"), row("Nut")]).await;
+    let world = World::new().await;
+    let (upload, records) = world.written().await;
     let ahead = upload.ahead();
-    let gate = objects.close().await;
+    let gate = world.objects.close().await;
     ahead.take(strange(&records[0])).await;
-    objects.stopped().await;
+    world.objects.stopped().await;
 
     let started = Instant::now();
     for _ in 0..10 {
@@ -261,5 +267,45 @@ async fn a_store_that_hangs_holds_up_the_rows_once_and_for_seconds() {
     assert!(bounds.contains(&took), "{took:?}");
     settle(&upload, &records).await;
     drop(gate);
-    assert_eq!(fold(&app, &upload, ahead).await, 1);
+    assert_eq!(world.fold(&upload, ahead, 2).await, 1);
+    world.assert_found(&records).await;
+}
+
+#[tokio::test]
+async fn large_merges_wait_until_no_upload_writes() {
+    let (world, name) = (World::new().await, parts());
+    let (first, records) = world.written().await;
+    settle(&first, &records).await;
+    first.fold().await;
+    // Segments that are due to be merged, and not there: whoever merges finds the index lost.
+    let (table, collection) = (&world.app.app.table, world.collection().await);
+    let now = world.app.app.clock.now();
+    let times = (now, now + TimeDelta::minutes(1));
+    let leased = table.take_lease(&world.tenant, &name, times, None).await;
+    let (_, lease) = leased.expect("an answer").expect("the lease");
+    let mut lost = world.pointer().await;
+    lost.version += 1;
+    lost.segments = (0..8)
+        .map(|number| Segment {
+            id: format!("{number:032x}"),
+            docs: 25_000,
+            deleted: 0,
+            deleted_by: 0,
+        })
+        .collect();
+    let generation = collection.generation;
+    let published = table.publish(&world.tenant, &collection, generation, &lease, &lost);
+    assert!(published.await.expect("an answer"));
+    let given_back = table.give_back_lease(&world.tenant, &name, &lease);
+    given_back.await.expect("an answer");
+    let indexes = world.app.app.indexes().expect("indexes");
+    let second = world.app.reserve(&world.tenant, PARTS, 1).await;
+
+    assert!(indexes.tend(&world.tenant, &name).await.expect("done"));
+    assert_eq!(world.pointer().await, lost);
+
+    settle(&second, &[]).await;
+    assert!(indexes.tend(&world.tenant, &name).await.expect("done"));
+    assert_eq!(world.pointer().await.build, lost.build + 1);
+    world.assert_found(&records).await;
 }

@@ -86,6 +86,17 @@ mod tests {
     }
 
     #[test]
+    fn beside_an_upload_only_small_merges_that_are_long_due_are_made() {
+        let packs = |count| segments(&vec![(25_000, 0); count]);
+        let large = segments(&[(200_000, 0); 4]);
+        assert!(is_due(&packs(8), Effort::Background));
+        assert!(!is_due(&packs(31), Effort::Beside));
+        assert!(is_due(&packs(32), Effort::Beside));
+        assert!(is_due(&large, Effort::Background));
+        assert!(!is_due(&large, Effort::Beside));
+    }
+
+    #[test]
     fn what_is_mostly_deleted_is_rewritten() {
         let half = segments(&[(10, 0), (100, 50), (100, 10)]);
         assert_eq!(next(&half, u32::MAX, 1), Some(vec![1]));
