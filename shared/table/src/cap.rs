@@ -214,12 +214,6 @@ impl Tally {
         self.shards.values().map(|shard| shard.added).sum()
     }
 
-    /// The records that were added.
-    #[must_use]
-    pub fn added_ids(&self) -> &[RecordId] {
-        &self.batch.added
-    }
-
     /// Whether it did nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
