@@ -448,7 +448,7 @@ async fn a_file_without_a_good_row_touches_no_index() {
 }
 
 #[tokio::test]
-async fn an_upload_of_more_records_than_are_kept_at_hand_is_indexed_whole() {
+async fn an_upload_of_many_slices_is_indexed_whole() {
     let app = TestApp::new(upload::router()).await;
     let client = app.tenant(Plan::Pro).await;
     let tenant = &client.tenant;
@@ -459,7 +459,7 @@ async fn an_upload_of_more_records_than_are_kept_at_hand_is_indexed_whole() {
     assert_indexed(&app, tenant, 6_000).await;
     let other = another(&app).await;
     for app in [&app, &other] {
-        for n in [0, 1, 4_999, 5_000, 5_001, 5_999] {
+        for n in [0, 1, 1_249, 1_250, 1_251, 4_999, 5_000, 5_999] {
             let filtered = json!({"filters": {"n": n}});
             assert_eq!(find(app, tenant, filtered).await.page.total, 1, "{n}");
         }
@@ -510,7 +510,7 @@ async fn what_is_deleted_before_its_upload_is_folded_stays_gone() {
             assert_eq!(folded.await.expect("a fold"), Folded::Yes(1));
         }
 
-        // The upload has its records still at hand.
+        // What the upload took in meanwhile has the record that is gone.
         let own = Own {
             upload: Some(upload.id),
             ahead: Some(ahead),

@@ -29,8 +29,9 @@ const KEEP: Duration = Duration::from_secs(20);
 /// How many changed records are read and taken in at once.
 const CHUNK: usize = 5_000;
 
-/// How many records one pack takes in at most; a fold of more writes several. A pack is made in memory,
-/// so a call, which has a file to read besides, makes smaller ones; they are merged in the background.
+/// How many records one pack takes in at most; a fold of more writes several. What is made of so many is
+/// mostly in memory, so a call, which has a file to read besides, makes smaller packs; they are merged in
+/// the background.
 const PACK: usize = 250_000;
 pub(crate) const CALL_PACK: usize = 25_000;
 
