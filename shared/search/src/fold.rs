@@ -41,7 +41,7 @@ pub enum Effort {
     /// Somebody waits for it: merges of some 10,000 documents.
     Call,
     /// Nobody does, but an upload writes to the same index, which goes out from the pointer as it is: merges
-    /// that are due several times over, and only of some 250,000 documents, which need less memory.
+    /// that are due several times over, and only of some 100,000 documents, which need less memory.
     Beside,
     /// Nobody does: every merge that is due.
     Background,
@@ -52,7 +52,7 @@ impl Effort {
     pub(crate) fn most_merged(self) -> u32 {
         match self {
             Self::Call => 10_000,
-            Self::Beside => 250_000,
+            Self::Beside => 100_000,
             Self::Background => u32::MAX,
         }
     }

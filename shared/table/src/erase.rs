@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::item::Key;
-use crate::retry::{ATTEMPTS, back_off};
+use crate::retry::{ATTEMPTS, PAGE, back_off};
 use crate::{Error, Result, Table};
 
 /// The most keys that one `BatchWriteItem` takes.
@@ -74,6 +74,7 @@ impl Table {
             .projection_expression("pk, sk")
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .limit(PAGE)
             .set_exclusive_start_key(start.map(|key| key.item()))
             .send()
             .await?;

@@ -21,6 +21,11 @@ pub(crate) const ATTEMPTS: u32 = 10;
 /// The most keys that one BatchGetItem takes.
 pub(crate) const BATCH_GET: usize = 100;
 
+/// How many items of a partition are asked for at once. DynamoDB ends a page after 1 MB by itself; the
+/// engine of `portal-local` reads all that is left of the partition before it does, so that to read a
+/// large one would cost the square of it.
+pub(crate) const PAGE: i32 = 1_000;
+
 fn conflict() -> Error {
     Error::Unavailable("transaction conflict".to_owned())
 }
@@ -339,6 +344,7 @@ impl Table {
                 .consistent_read(true)
                 .set_projection_expression(projection.map(str::to_owned))
                 .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .limit(PAGE)
                 .set_exclusive_start_key(start);
             request = if prefix.is_empty() {
                 request.key_condition_expression("pk = :pk")
@@ -371,6 +377,7 @@ impl Table {
             .consistent_read(true)
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .limit(PAGE)
             .set_exclusive_start_key(start.map(|key| key.item()))
             .send()
             .await?;

@@ -11,7 +11,7 @@ use tantivy::directory::{FileHandle, OwnedBytes};
 use tempfile::{SpooledData, SpooledTempFile};
 
 /// A file is in memory up to so many bytes: what a call makes is, what is merged of much is not.
-const IN_MEMORY: usize = 4 << 20;
+const IN_MEMORY: usize = 1 << 20;
 
 /// A file that is complete. One on the disk has no name, so it goes with the process.
 #[derive(Debug, Clone)]
