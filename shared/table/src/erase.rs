@@ -1,10 +1,10 @@
 //! Deleting many items, whatever they are.
 
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::item::Key;
-use crate::retry::{ATTEMPTS, PAGE, back_off};
+use crate::retry::{ATTEMPTS, back_off};
 use crate::{Error, Result, Table};
 
 /// The most keys that one `BatchWriteItem` takes.
@@ -66,20 +66,7 @@ impl Table {
 
     /// The next keys of a partition, from after `start`, and where to go on.
     async fn keys(&self, pk: &str, start: Option<Key>) -> Result<(Vec<Key>, Option<Key>)> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .consistent_read(true)
-            .projection_expression("pk, sk")
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-            .limit(PAGE)
-            .set_exclusive_start_key(start.map(|key| key.item()))
-            .send()
-            .await?;
-        let last = page.last_evaluated_key.as_ref().map(Key::of);
-        let items = page.items.unwrap_or_default();
+        let (items, last) = self.page(pk, start, Some("pk, sk")).await?;
         Ok((items.iter().map(Key::of).collect(), last))
     }
 }

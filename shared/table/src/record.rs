@@ -348,7 +348,7 @@ impl Table {
     ) -> Result<(Readable, Option<RecordId>)> {
         let mut readable = Readable::default();
         let start = after.map(|id| Key::new(place.shard(shard).pk, id.to_string()));
-        let (items, last) = self.page(&place.shard(shard).pk, start).await?;
+        let (items, last) = self.page(&place.shard(shard).pk, start, None).await?;
         for item in items {
             readable.take(collection, item)?;
         }
@@ -368,21 +368,26 @@ impl Table {
         }
         let mut made = Made::default();
         let projection = Some("pk, sk, id, upload, born, changed_by, updated_at");
-        self.query(&shard.pk, "", projection, |item| {
-            let written: Written = item::read(item)?;
-            if written.upload == upload {
-                made.tally.added += 1;
-                made.tally.public += u64::from(written.born == Visibility::Public);
-                made.batch.added.push(written.id);
-            } else if written.changed_by == Some(upload) {
-                made.batch.changed.push(written.id);
+        let mut start = None;
+        loop {
+            let (items, last) = self.page(&shard.pk, start, projection).await?;
+            for item in items {
+                let written: Written = item::read(item)?;
+                if written.upload == upload {
+                    made.tally.added += 1;
+                    made.tally.public += u64::from(written.born == Visibility::Public);
+                    made.batch.added.push(written.id);
+                } else if written.changed_by == Some(upload) {
+                    made.batch.changed.push(written.id);
+                }
+                if written.upload == upload || written.changed_by == Some(upload) {
+                    made.last_written = made.last_written.max(Some(written.updated_at));
+                }
             }
-            if written.upload == upload || written.changed_by == Some(upload) {
-                made.last_written = made.last_written.max(Some(written.updated_at));
+            if last.is_none() {
+                return Ok(made);
             }
-            Ok(())
-        })
-        .await?;
-        Ok(made)
+            start = last;
+        }
     }
 }

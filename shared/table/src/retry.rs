@@ -21,10 +21,10 @@ pub(crate) const ATTEMPTS: u32 = 10;
 /// The most keys that one BatchGetItem takes.
 pub(crate) const BATCH_GET: usize = 100;
 
-/// How many items of a partition are asked for at once. DynamoDB ends a page after 1 MB by itself; the
-/// engine of `portal-local` reads all that is left of the partition before it does, so that to read a
-/// large one would cost the square of it.
-pub(crate) const PAGE: i32 = 1_000;
+/// The most items of a page. DynamoDB ends one after 1 MB by itself; the engine of `portal-local` reads
+/// all that is left of the partition before it does, so that to read a large one would cost the square
+/// of it.
+const PAGE: i32 = 1_000;
 
 fn conflict() -> Error {
     Error::Unavailable("transaction conflict".to_owned())
@@ -344,7 +344,6 @@ impl Table {
                 .consistent_read(true)
                 .set_projection_expression(projection.map(str::to_owned))
                 .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-                .limit(PAGE)
                 .set_exclusive_start_key(start);
             request = if prefix.is_empty() {
                 request.key_condition_expression("pk = :pk")
@@ -369,12 +368,14 @@ impl Table {
         &self,
         pk: &str,
         start: Option<Key>,
+        projection: Option<&str>,
     ) -> Result<(Vec<Item>, Option<Key>)> {
         let page = self
             .client
             .query()
             .table_name(&self.name)
             .consistent_read(true)
+            .set_projection_expression(projection.map(str::to_owned))
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
             .limit(PAGE)

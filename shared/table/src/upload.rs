@@ -191,7 +191,7 @@ impl Table {
         let mut found = Vec::new();
         let mut start = Some(Key::new(&pk, before(&errors_sk(from.item))));
         while let Some(after) = start.take() {
-            let (items, next) = self.page(&pk, Some(after)).await?;
+            let (items, next) = self.page(&pk, Some(after), None).await?;
             for item in items {
                 let Some(place) = parse_errors_sk(&Key::of(&item).sk) else {
                     continue;
