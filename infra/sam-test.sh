@@ -146,7 +146,7 @@ run env SAM_BUILD_MODE=debug CARGO_PROFILE_DEV_DEBUG=none sam build --no-cached 
 
 # DynamoDB, under the name by which events/env.json knows the machine that SAM runs on.
 docker network create "$network" >/dev/null
-table=$(docker run -d --network "$network" --network-alias host.docker.internal \
+table=$(docker run -d --network "$network" --network-alias host.docker.internal -p 127.0.0.1::8000 \
     -v "$PWD/target/debug/portal-local:/portal-local:ro" --entrypoint /portal-local \
     "$image" serve --memory --dynamodb-addr 0.0.0.0:8000)
 serves() {
@@ -158,6 +158,10 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 serves || fail "DynamoDB does not start" "$work/log"
+# A secret is nowhere but in the answer that issued it, so that of the events is told to the table.
+SAM_TABLE=http://$(docker port "$table" 8000/tcp | head -n 1) cargo test --locked --quiet -p portal-local \
+    --test events -- --ignored --exact the_table_of_sam_local_knows_the_key >"$work/log" 2>&1 ||
+    fail "the table does not know the key of the events" "$work/log"
 
 rm -rf "$answers"
 for event in $events; do

@@ -26,12 +26,17 @@ eval "$(grep '^export TOKEN=' out)"
 
 # Every line of the README's curl blocks, in order.
 sed -n '/^```sh$/,/^```$/p' "$readme" | grep -E '^(curl|printf)' | sed "s/127.0.0.1:3000/127.0.0.1:$port/g" >lines
-[ "$(wc -l <lines)" -ge 18 ] || fail "the README has lost its lines"
+[ "$(wc -l <lines)" -ge 24 ] || fail "the README has lost its lines"
 while IFS= read -r line; do
     printf '%s\n' "$line" | cut -c1-120
     answer=$(bash -c "$line") || fail "failed: $line"
     case "$answer" in
         '{"detail"'*) fail "refused: $answer" ;;
+        # The README says to put it there.
+        *'"key":"sk_live_'*)
+            KEY=$(grep -o 'sk_live_[0-9a-f]*' <<<"$answer")
+            export KEY
+            ;;
     esac
     printf '%s\n' "$answer" >>answers
 done <lines
@@ -43,6 +48,10 @@ expect '"name":"Linear Bearing LM16UU"'
 expect '"all_completed":true'
 expect '"plan":"pro"'
 expect '| 1 | Hex Bolt M8x40 A2 | 1.00 |'
+expect '"summary":{"submitted":1,"accepted":1,"rejected":0,"dedup_skipped":0}'
+expect '"name":"Washer M8 A2"'
+expect '"name":"Rivet 4x10"'
+expect '^\[{"collection":"catalog".*"record_count":1,'
 expect '"uploads":\[{"upload_id":"[^"]*","status":"complete"'
 expect '"status":"ready"'
 expect '"status":"swapped","total_records":1'

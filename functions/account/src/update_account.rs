@@ -15,7 +15,7 @@ pub(crate) async fn update_account(
     let patch = body.parse(ProfilePatch::parse)?;
     let user = app
         .table
-        .update_user(&caller.tenant, &caller.user, patch)
+        .update_user(&caller.tenant, caller.user()?, patch)
         .await?;
     let user = user.ok_or(Error::NotFound("Account"))?;
     Ok(Json(Account::new(caller.tenant, user)))

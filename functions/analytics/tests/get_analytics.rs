@@ -6,10 +6,10 @@ use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use model::id::TenantId;
-use model::period::Period;
+use model::period::Day;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use testkit::{Client, Fault, TestApp, assert_unauthorized, assert_unavailable};
+use testkit::{Client, Fault, TestApp, assert_faults, assert_unauthorized, assert_unavailable};
 
 /// Counts new records in two shards of a collection, so many and so many of them public, as an
 /// upload does, and returns the
@@ -30,9 +30,9 @@ async fn add_records(
 
 /// Counts open searches of now that found records of a collection.
 async fn search_openly(app: &TestApp, tenant: &TenantId, number: u32, count: usize) {
-    let period = Period::of(app.app.clock.now());
+    let day = Day::of(app.app.clock.now());
     let table = &app.app.table;
-    let searches = (0..count).map(|_| table.count_open_search(tenant, period, number));
+    let searches = (0..count).map(|_| table.count_open_searches(tenant, day, number, 1));
     for counted in join_all(searches).await {
         counted.expect("a counted search");
     }
@@ -204,11 +204,25 @@ async fn open_searches_at_once_are_all_counted() {
 }
 
 #[tokio::test]
+async fn the_total_is_that_of_the_rows() {
+    let app = TestApp::new(analytics::router()).await;
+    let client = app.tenant(Plan::Pro).await;
+    let one = [(1, 1), (0, 0)];
+    let number = add_records(&app, &client.tenant, "manufacturing", one).await;
+    search_openly(&app, &client.tenant, number, 2).await;
+    // Of a collection that is not there any more.
+    search_openly(&app, &client.tenant, number + 1, 3).await;
+    let answer = analytics(&client).await;
+    assert_eq!(answer["total_open_searches"], json!(2));
+    assert_eq!(answer["collections"][0]["open_searches"], json!(2));
+}
+
+#[tokio::test]
 async fn searches_of_the_dashboard_are_not_open_ones() {
     let app = TestApp::new(analytics::router()).await;
     let client = app.tenant(Plan::Pro).await;
-    let period = Period::of(app.app.clock.now());
-    let counted = app.app.table.count_search(&client.tenant, period).await;
+    let day = Day::of(app.app.clock.now());
+    let counted = app.app.table.count_search(&client.tenant, day).await;
     counted.unwrap();
     let answer = analytics(&client).await;
     assert_eq!(answer["total_open_searches"], json!(0));
@@ -246,6 +260,56 @@ async fn open_searches_are_counted_by_the_month_in_utc() {
             }
         ])
     );
+}
+
+#[tokio::test]
+async fn a_past_month_has_its_searches_and_the_records_of_now() {
+    let app = TestApp::new(analytics::router()).await;
+    let tenant = app.tenant(Plan::Free).await.tenant;
+    let number = add_records(&app, &tenant, "manufacturing", [(1, 1), (0, 0)]).await;
+    search_openly(&app, &tenant, number, 3).await;
+    app.travel("2026-05-20T12:00:00Z");
+    add_records(&app, &tenant, "manufacturing", [(2, 1), (0, 0)]).await;
+    search_openly(&app, &tenant, number, 1).await;
+
+    let client = app.client(tenant.as_str(), Role::Member);
+    let answer = client.get("/portal/analytics?period=2026-03").await;
+
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    assert_eq!(
+        answer.json(),
+        json!({
+            "tenant_id": tenant.as_str(),
+            "period": "2026-03",
+            "total_open_searches": 3,
+            "collections": [
+                {
+                    "collection": "manufacturing",
+                    "record_count": 3,
+                    "public_count": 2,
+                    "open_searches": 3,
+                    "last_updated": "2026-05-20T12:00:00Z"
+                }
+            ]
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_period_that_is_no_month_is_refused_by_its_name() {
+    let app = TestApp::new(analytics::router()).await;
+    let client = app.tenant(Plan::Free).await;
+    for path in [
+        "/portal/analytics",
+        "/portal/analytics/daily",
+        "/portal/analytics/agents",
+    ] {
+        for bad in ["", "2026-13", "2026-3", "march"] {
+            let answer = client.get(&format!("{path}?period={bad}")).await;
+            let kind = "string_pattern_mismatch";
+            assert_faults(&answer, &[(&["query", "period"], kind)]);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
-//! The gateway's TOKEN authorizer: token in, policy and caller out.
+//! The gateway's TOKEN authorizer: token or API key in, policy and caller out.
 //!
-//! It is the outer filter only. Every function verifies the token again, so its policy may be
-//! cached for the whole stage, and nothing that it says is trusted further in.
+//! It is the outer filter only. Every function verifies the token again, or asks the table whose the
+//! key is, so its policy may be cached for the whole stage, and nothing that it says is trusted
+//! further in: a revoked key is dead whatever the gateway remembers.
 
 use auth::{Caller, Role, Verifier};
+use model::key::KeySecret;
 use model::time::Moment;
 use serde_json::{Value, json};
 
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 #[error("Unauthorized")]
 pub struct Unauthorized;
 
-/// Decides on tokens.
+/// Decides on tokens and keys.
 pub struct Authorizer {
     verifier: Verifier,
 }
@@ -27,13 +29,16 @@ impl Authorizer {
         }
     }
 
-    /// The policy for the bearer of a token, in answer to API Gateway's event, as
+    /// The policy for the bearer of a token or an API key, in answer to API Gateway's event, as
     /// `{"type": "TOKEN", "authorizationToken": "Bearer ...", "methodArn": "arn:..."}`. Whatever is
-    /// wrong with it is [`Unauthorized`].
+    /// wrong with it is [`Unauthorized`]. Of a key only the form and the checksum are looked at.
     pub fn decide(&self, event: &Value, now: Moment) -> Result<Value, Unauthorized> {
         let text = |name: &str| event.get(name).and_then(Value::as_str).ok_or(Unauthorized);
         let stage = stage_of(text("methodArn")?).ok_or(Unauthorized)?;
         let token = auth::bearer(text("authorizationToken")?).ok_or(Unauthorized)?;
+        if KeySecret::parse(token).is_some() {
+            return Ok(allow(stage, None));
+        }
         match self.verifier.verify(token, now) {
             Ok(caller) => Ok(allow(stage, Some(&caller))),
             // A good token without a tenant is a 403, which the function answers.

@@ -1,4 +1,4 @@
-//! Health, the one public family.
+//! Health, the one family that asks for nothing.
 
 mod get_health;
 

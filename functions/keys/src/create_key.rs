@@ -1,4 +1,4 @@
-//! `POST /portal/keys`: issues a key for the caller's tenant.
+//! `POST /portal/keys`, `POST /auth/keys`: issues a key for the caller's tenant.
 
 use api::{App, Body, Editor, Error, Result};
 use axum::extract::State;

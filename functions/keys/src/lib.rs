@@ -1,4 +1,4 @@
-//! API keys: issue, list, change, revoke, rotate.
+//! API keys: issue, list, change, revoke, rotate. By a user of the portal, or by a key that may.
 
 mod answer;
 mod create_key;
@@ -7,7 +7,9 @@ mod revoke_key;
 mod rotate_key;
 mod update_key;
 
-use axum::routing::{get, patch, post};
+use api::by_key;
+use axum::routing::{delete, get, patch, post};
+use model::key::Scope::Admin;
 
 /// This family's routes.
 pub fn router() -> api::Router {
@@ -21,4 +23,19 @@ pub fn router() -> api::Router {
             patch(update_key::update_key).delete(revoke_key::revoke_key),
         )
         .route("/portal/keys/{key_id}/rotate", post(rotate_key::rotate_key))
+        .route(
+            "/auth/keys",
+            by_key(
+                Admin,
+                get(list_keys::list_keys).post(create_key::create_key),
+            ),
+        )
+        .route(
+            "/auth/keys/{key_id}",
+            by_key(Admin, delete(revoke_key::revoke_key)),
+        )
+        .route(
+            "/auth/keys/{key_id}/rotate",
+            by_key(Admin, post(rotate_key::rotate_key)),
+        )
 }

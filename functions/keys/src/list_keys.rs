@@ -1,4 +1,4 @@
-//! `GET /portal/keys`: the tenant's keys, newest first.
+//! `GET /portal/keys`, `GET /auth/keys`: the tenant's keys, newest first.
 
 use api::{App, Caller, Result};
 use axum::Json;

@@ -1,4 +1,5 @@
-//! `DELETE /portal/keys/{key_id}`: revokes a key for good; it is dead when this answers.
+//! `DELETE /portal/keys/{key_id}`, `DELETE /auth/keys/{key_id}`: revokes a key for good; it is dead when
+//! this answers.
 
 use api::{App, Editor, Result};
 use axum::extract::State;

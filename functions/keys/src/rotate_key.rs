@@ -1,5 +1,5 @@
-//! `POST /portal/keys/{key_id}/rotate`: a new secret under the same id, name, scopes and expiry;
-//! the old one is dead when this answers.
+//! `POST /portal/keys/{key_id}/rotate`, `POST /auth/keys/{key_id}/rotate`: a new secret under the same
+//! id, name, scopes and expiry; the old one is dead when this answers.
 
 use api::{App, Editor, Error, Result};
 use axum::extract::State;

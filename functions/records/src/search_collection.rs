@@ -1,26 +1,24 @@
-//! `POST /portal/search/{collection}`: searches a collection.
+//! `POST /portal/search/{collection}`, `POST|GET /search/{collection}`: searches a collection.
 
 use std::time::Instant;
 
-use api::{App, Body, Error, Path, Result, Searcher, millis};
+use api::{App, Body, Caller, Error, Params, Path, Result, Searcher};
 use axum::extract::State;
 use axum::response::Response;
+use finding::{Answer, Ask, Course, Row};
 use indexing::Found;
 use model::collection::Collection;
-use model::fault::{Fields, one_of};
 use model::id::{CollectionName, TenantId};
-use model::period::Period;
+use model::period::Day;
 use model::plan::SearchTerms;
 use model::quickstart::Step;
-use search::Request;
-use serde_json::Value;
 use table::record::Place;
 use table::search::Counted;
 use table::summary::View;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::format::{Answer, FORMATS, Format, Metadata, Pagination, Row, Timings};
+use crate::collection::{named, not_found};
 
 pub(crate) async fn search_collection(
     State(app): State<App>,
@@ -29,15 +27,33 @@ pub(crate) async fn search_collection(
     body: Body,
 ) -> Result<Response> {
     let started = Instant::now();
-    let name: CollectionName = collection
-        .parse()
-        .map_err(|fault| Error::invalid(api::Place::Path, "collection", fault))?;
-    let (request, format) = body.parse(parse)?;
+    let name = named("collection", &collection)?;
+    let ask = body.parse(Ask::from_body)?;
+    search(app, caller, name, ask, started).await
+}
+
+/// The short form: `GET /search/{collection}?q=`.
+pub(crate) async fn search_shortly(
+    State(app): State<App>,
+    Searcher(caller): Searcher,
+    Path(collection): Path<String>,
+    params: Params,
+) -> Result<Response> {
+    let started = Instant::now();
+    let name = named("collection", &collection)?;
+    let ask = Ask::from_params(params)?;
+    search(app, caller, name, ask, started).await
+}
+
+async fn search(
+    app: App,
+    caller: Caller,
+    name: CollectionName,
+    ask: Ask,
+    started: Instant,
+) -> Result<Response> {
     let mut view = app.search_view(&caller.tenant, &name).await?;
-    let collection = view
-        .collection
-        .take()
-        .ok_or(Error::NotFound("Collection"))?;
+    let collection = view.collection.take().ok_or_else(not_found)?;
     caller.admitted().await?;
 
     // A task of its own, which sees it if the client has hung up and there is nobody to answer.
@@ -46,8 +62,7 @@ pub(crate) async fn search_collection(
         tenant: caller.tenant,
         view,
         collection,
-        request,
-        format,
+        ask,
         started,
     };
     let (answer, answered) = oneshot::channel();
@@ -60,8 +75,7 @@ struct Search {
     tenant: TenantId,
     view: View,
     collection: Collection,
-    request: Request,
-    format: Format,
+    ask: Ask,
     started: Instant,
 }
 
@@ -111,17 +125,17 @@ impl Search {
 
     async fn count(&self) -> Result<Counted> {
         let plan = self.view.plan(&self.tenant)?;
-        let period = Period::of(self.app.clock.now());
+        let day = Day::of(self.app.clock.now());
         let table = &self.app.table;
         let SearchTerms::Capped(cap) = plan.limits().searches else {
-            return Ok(table.count_search(&self.tenant, period).await?);
+            return Ok(table.count_search(&self.tenant, day).await?);
         };
         let counted = match self.view.uncapped {
-            Some((of, uncapped)) if of == period => {
+            Some((of, uncapped)) if of == day.period() => {
                 let left = cap.saturating_sub(uncapped);
-                table.count_search_below(&self.tenant, period, left).await?
+                table.count_search_below(&self.tenant, day, left).await?
             }
-            _ => table.count_capped_search(&self.tenant, period, cap).await?,
+            _ => table.count_capped_search(&self.tenant, day, cap).await?,
         };
         counted.ok_or_else(|| {
             Error::PaymentRequired(format!(
@@ -132,7 +146,7 @@ impl Search {
 
     async fn respond(&self) -> Result<Response> {
         let answer = self.answer().await?;
-        let response = self.format.respond(&answer)?;
+        let response = self.ask.format.respond(&answer)?;
         if self
             .view
             .checklist
@@ -150,10 +164,10 @@ impl Search {
 
     async fn answer(&self) -> Result<Answer> {
         let (app, tenant, collection) = (&self.app, &self.tenant, &self.collection);
-        let (limit, offset) = (self.request.limit, self.request.offset);
+        let request = &self.ask.request;
         let indexes = app.indexes()?;
         let markers = &self.view.markers;
-        let found = indexes.search(tenant, collection, markers, &self.request);
+        let found = indexes.search(tenant, collection, markers, request);
         let Found { page, of, warm, .. } = found.await?;
 
         let hydrating = Instant::now();
@@ -165,37 +179,11 @@ impl Search {
             .iter()
             .filter_map(|hit| Some(Row::new(records.remove(&hit.id)?, hit.score)))
             .collect();
-        let timings = Timings {
-            classify_ms: millis(page.classify_time),
-            search_ms: millis(page.search_time),
-            hydrate_ms: millis(hydrating.elapsed()),
+        let course = Course {
+            started: self.started,
+            warm,
+            hydrate_time: hydrating.elapsed(),
         };
-        Ok(Answer {
-            results,
-            pagination: Pagination {
-                offset,
-                limit,
-                has_more: !page.hits.is_empty() && offset as usize + page.hits.len() < page.total,
-            },
-            metadata: Metadata {
-                search_mode: page.mode,
-                query_type: page.class,
-                processing_time_ms: millis(self.started.elapsed()),
-                total_estimate: page.total,
-                zero_result_fallback_used: page.fell_back,
-                cache_hit: warm,
-                timings,
-            },
-        })
-    }
-}
-
-fn parse(body: &Value) -> std::result::Result<(Request, Format), model::Faults> {
-    let mut fields = Fields::of(body)?;
-    let request = Request::read(&mut fields);
-    let format = fields.optional("format", |value| one_of(value, &FORMATS));
-    match (request, format) {
-        (Some(request), Some(format)) => Ok((request, format.unwrap_or_default())),
-        _ => Err(fields.into_faults()),
+        Ok(Answer::new(request, &page, results, course))
     }
 }

@@ -5,7 +5,7 @@ use api::{App, Caller, Error, Params, Path, Result};
 use axum::Json;
 use axum::extract::State;
 use model::fault::integer_text;
-use model::id::{CollectionName, RecordType};
+use model::id::{CollectionName, RecordType, TenantId};
 use model::time::{self, Moment};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -31,13 +31,11 @@ impl TryFrom<Schema> for Answer {
     type Error = Error;
 
     fn try_from(schema: Schema) -> Result<Self> {
-        let text = Some(schema.schema).filter(|text| !text.is_empty());
-        let text = text.map(RawValue::from_string).transpose();
         Ok(Self {
             collection: schema.collection,
             record_type: schema.record_type,
             version: schema.version,
-            schema: text.map_err(Error::internal)?,
+            schema: text(schema.schema)?,
             created_at: schema.created_at,
             updated_at: schema.updated_at,
         })
@@ -48,14 +46,25 @@ pub(crate) async fn get_schema(
     State(app): State<App>,
     caller: Caller,
     Path((collection, record_type)): Path<(String, String)>,
-    mut params: Params,
+    params: Params,
 ) -> Result<Json<Answer>> {
-    let (collection, record_type) = names(&collection, &record_type)?;
+    let schema = find(&app, &caller.tenant, (&collection, &record_type), params);
+    Ok(Json(schema.await?.try_into()?))
+}
+
+/// Finds the schema that a path and its parameters name.
+pub(crate) async fn find(
+    app: &App,
+    tenant: &TenantId,
+    (collection, record_type): (&str, &str),
+    mut params: Params,
+) -> Result<Schema> {
+    let (collection, record_type) = names(collection, record_type)?;
     let version = params.optional("version", |text| integer_text(text, 1, u32::MAX));
     let Some(version) = version else {
         return Err(params.faults());
     };
-    let (table, tenant) = (&app.table, &caller.tenant);
+    let table = &app.table;
     let schema = match version.map(u64::from) {
         Some(version) => {
             let found = table.find_schema_version(tenant, &collection, &record_type, version);
@@ -63,7 +72,15 @@ pub(crate) async fn get_schema(
         }
         None => table.find_schema(tenant, &collection, &record_type).await?,
     };
-    Ok(Json(schema.ok_or_else(not_found)?.try_into()?))
+    schema.ok_or_else(not_found)
+}
+
+/// A schema's text as an answer has it, unless a list leaves it out.
+pub(crate) fn text(schema: String) -> Result<Option<Box<RawValue>>> {
+    let text = Some(schema).filter(|text| !text.is_empty());
+    text.map(RawValue::from_string)
+        .transpose()
+        .map_err(Error::internal)
 }
 
 pub(crate) fn not_found() -> Error {

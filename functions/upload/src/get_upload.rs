@@ -1,4 +1,5 @@
-//! `GET /portal/uploads/{id}`: how far an upload is and what became of its rows.
+//! `GET /portal/uploads/{id}`, by key `GET /uploads/{id}`: how far an upload is and what became of its
+//! rows.
 
 use api::{App, Caller, Error, Path, Result};
 use axum::Json;

@@ -6,13 +6,14 @@ use std::str::FromStr;
 use api::{App, Caller, Cursor, Params, Path, Result};
 use axum::Json;
 use axum::extract::State;
+use model::fault::integer_text;
+use model::id::TenantId;
 use model::upload::RowError;
-use search::DEFAULT_LIMIT;
+use search::{DEFAULT_LIMIT, MAX_LIMIT};
 use serde::Serialize;
 use table::upload::ErrorPlace;
 
 use crate::get_upload::find;
-use crate::list_uploads::limit;
 
 #[derive(Serialize)]
 pub(crate) struct Answer {
@@ -51,22 +52,36 @@ pub(crate) async fn list_errors(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    mut params: Params,
+    params: Params,
 ) -> Result<Json<Answer>> {
-    let place = Cursor::new(&caller.tenant, &format!("uploads/{id}/errors"));
-    let limit = params.optional("limit", limit);
+    let limits = (DEFAULT_LIMIT, MAX_LIMIT);
+    let (errors, cursor) = page(&app, &caller.tenant, &id, params, limits).await?;
+    Ok(Json(Answer {
+        errors,
+        has_more: cursor.is_some(),
+        cursor,
+    }))
+}
+
+/// The page of an upload's row errors that the parameters ask for, and the cursor of the next one, if
+/// there is one. It has `usual` errors unless they say how many, and never more than `most`.
+pub(crate) async fn page(
+    app: &App,
+    tenant: &TenantId,
+    id: &str,
+    mut params: Params,
+    (usual, most): (u32, u32),
+) -> Result<(Vec<RowError>, Option<String>)> {
+    let place = Cursor::new(tenant, &format!("uploads/{id}/errors"));
+    let limit = params.optional("limit", |text| integer_text(text, 1, most));
     let from = params.optional("cursor", |text| place.read::<Place>(text));
     let (Some(limit), Some(from)) = (limit, from) else {
         return Err(params.faults());
     };
-    let job = find(&app, &caller.tenant, &id).await?;
+    let job = find(app, tenant, id).await?;
     let from = from.map(|place| place.0).unwrap_or_default();
-    let limit = limit.unwrap_or(DEFAULT_LIMIT) as usize;
-    let listed = app.table.list_errors(&caller.tenant, job.id, &from, limit);
+    let limit = limit.unwrap_or(usual) as usize;
+    let listed = app.table.list_errors(tenant, job.id, &from, limit);
     let (errors, next) = listed.await?;
-    Ok(Json(Answer {
-        errors,
-        has_more: next.is_some(),
-        cursor: next.map(|next| place.write(&Place(next))),
-    }))
+    Ok((errors, next.map(|next| place.write(&Place(next)))))
 }

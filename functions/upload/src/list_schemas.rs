@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::get_schema::Answer;
 
 /// What an answer may weigh behind every gateway, in bytes.
-const MOST: usize = 4 * 1024 * 1024;
+pub(crate) const MOST: usize = 4 * 1024 * 1024;
 
 #[derive(Serialize)]
 pub(crate) struct Schemas {
@@ -17,7 +17,7 @@ pub(crate) struct Schemas {
 }
 
 pub(crate) async fn list_schemas(State(app): State<App>, caller: Caller) -> Result<Json<Schemas>> {
-    let schemas = app.table.list_schemas(&caller.tenant, MOST).await?;
+    let schemas = app.table.list_schemas(&caller.tenant, None, MOST).await?;
     let schemas = schemas.into_iter().map(Answer::try_from);
     Ok(Json(Schemas {
         schemas: schemas.collect::<Result<_>>()?,

@@ -47,6 +47,6 @@ pub(crate) async fn list_uploads(
 }
 
 /// How many entries a page has at most.
-pub(crate) fn limit(text: &str) -> std::result::Result<u32, Fault> {
+fn limit(text: &str) -> std::result::Result<u32, Fault> {
     integer_text(text, 1, MAX_LIMIT)
 }

@@ -1,23 +1,16 @@
 //! `PUT /portal/schemas/{collection}/{record_type}`: the JSON Schema that the rows of later uploads
 //! are checked against. The same schema again keeps its version.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use api::{App, Body, Editor, Error, Path, Result};
+use api::{App, Body, Editor, Error, Path, Patience, Result};
 use axum::Json;
 use axum::extract::State;
-use model::plan::Plan;
+use model::id::{CollectionName, RecordType, TenantId};
 use schemas::Validator;
-use table::schema::{NewSchema, Put};
-use tokio::time::Instant;
+use serde_json::Value;
+use table::schema::{NewSchema, Put, Schema};
 
 use crate::get_schema::Answer;
 use crate::upload_file::names;
-
-/// How long a call waits for others that change the same, or on which it depends whether the
-/// collection fits the plan.
-const WAITING: Duration = Duration::from_secs(5);
 
 pub(crate) async fn put_schema(
     State(app): State<App>,
@@ -29,20 +22,30 @@ pub(crate) async fn put_schema(
     // Compiling is no work for a runtime thread.
     let compiled = tokio::task::spawn_blocking(move || {
         let compiled = body.parse(Validator::parse);
-        compiled.map(|_| body.0)
+        compiled.map(|_| body.into_value())
     });
     let schema = compiled.await??;
 
-    let tenant = &caller.tenant;
-    let give_up = Instant::now() + WAITING;
-    let mut wait = Duration::from_millis(5);
+    let put = put(&app, &caller.tenant, &collection, &record_type, &schema);
+    Ok(Json(put.await?.try_into()?))
+}
+
+/// Makes a schema that was compiled the current one of its record type.
+pub(crate) async fn put(
+    app: &App,
+    tenant: &TenantId,
+    collection: &CollectionName,
+    record_type: &RecordType,
+    schema: &Value,
+) -> Result<Schema> {
+    let mut patience = Patience::default();
     loop {
         let summary = app.summary(tenant).await?;
         let plan = summary.plan(tenant)?;
         let new = NewSchema {
-            collection: &collection,
-            record_type: &record_type,
-            schema: &schema,
+            collection,
+            record_type,
+            schema,
             at: app.clock.now(),
             format: search::FORMAT,
         };
@@ -51,29 +54,9 @@ pub(crate) async fn put_schema(
             .put_schema(tenant, &summary, plan.limits(), &new)
             .await?;
         match put {
-            Put::Yes(schema) => return Ok(Json(schema.try_into()?)),
-            Put::CollectionCap => return Err(over_collections(plan)),
-            Put::Again if Instant::now() < give_up => {
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(Duration::from_millis(200));
-            }
-            Put::Again => {
-                return Err(Error::Unavailable(Arc::new(std::io::Error::other(
-                    "other calls of the tenant hold what this one needs",
-                ))));
-            }
+            Put::Yes(schema) => return Ok(schema),
+            Put::CollectionCap => return Err(Error::over_collections("schema", plan)),
+            Put::Again => patience.pause().await?,
         }
     }
-}
-
-fn over_collections(plan: Plan) -> Error {
-    let limit = plan.limits().collections.unwrap_or_default();
-    let noun = if limit == 1 {
-        "collection"
-    } else {
-        "collections"
-    };
-    Error::PaymentRequired(format!(
-        "The schema would pass the {limit} {noun} of the {plan} plan"
-    ))
 }

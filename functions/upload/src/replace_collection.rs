@@ -11,7 +11,7 @@ use ingestion::Outcome;
 use model::Fault;
 use model::id::{CollectionName, RecordType, TenantId, UploadId};
 use model::plan::Plan;
-use model::upload::Status;
+use model::upload::{Status, Way};
 use search::FORMAT;
 use table::replace::Begun;
 use tracing::Instrument;
@@ -86,6 +86,7 @@ impl Filling {
             upload,
             collection: collection.clone(),
             record_type,
+            way: Way::Replace,
             staging: Some(generation),
         };
         let mut outcome = incoming.run(app, form).await;

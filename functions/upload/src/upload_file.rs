@@ -1,4 +1,6 @@
-//! `POST /portal/upload/{collection}/{record_type}/upload`: uploads a file.
+//! `POST /portal/upload/{collection}/{record_type}/upload`: uploads a file; by key
+//! `POST /upload/{collection}/{record_type}/upload`, the same with `/file` at its end, and
+//! `POST /ingest/upload/{collection}/{record_type}`.
 
 use std::time::Instant;
 
@@ -31,6 +33,7 @@ pub(crate) async fn upload_file(
         upload: app.ids.upload(app.clock.now()),
         collection,
         record_type,
+        way: Way::Request,
         staging: None,
     };
     let outcome = incoming.run(&app, form).await?;
@@ -54,13 +57,14 @@ pub(crate) async fn read(
     Ok((plan, form))
 }
 
-/// A file that came with a request, and where it goes.
+/// What came with a request, and where it goes.
 pub(crate) struct Incoming {
     pub(crate) tenant: TenantId,
     pub(crate) plan: Plan,
     pub(crate) upload: UploadId,
     pub(crate) collection: CollectionName,
     pub(crate) record_type: RecordType,
+    pub(crate) way: Way,
     /// The generation that it fills, if it replaces a collection.
     pub(crate) staging: Option<u32>,
 }
@@ -69,10 +73,6 @@ impl Incoming {
     /// Writes the file.
     pub(crate) async fn run(self, app: &App, form: Form) -> Result<Outcome> {
         let now = app.clock.now();
-        let way = match self.staging {
-            Some(_) => Way::Replace,
-            None => Way::Request,
-        };
         let source = form.file.content;
         let upload = Upload {
             job: Job {
@@ -83,7 +83,13 @@ impl Incoming {
                 record_tag: form.record_tag,
                 source_name: form.source_name,
                 steps: 1,
-                ..Job::new(self.upload, self.collection, self.record_type, way, now)
+                ..Job::new(
+                    self.upload,
+                    self.collection,
+                    self.record_type,
+                    self.way,
+                    now,
+                )
             },
             tenant: self.tenant,
             plan: self.plan,

@@ -407,9 +407,10 @@ async fn a_transaction_that_meets_others_is_tried_again() {
 
     assert_eq!(taken(&answer), [50, 50, 0, 0]);
     assert_eq!(recounted(&app, &client.tenant).await.len(), 50);
-    // The tenant's plan, the user, the reservation, the settlement; one of them four times.
+    // The tenant's plan, the user, the reservation, the listing as public, the settlement; one of
+    // them four times.
     let calls = app.faults.calls();
-    assert_eq!(calls_of(&calls, "TransactWriteItems"), 7);
+    assert_eq!(calls_of(&calls, "TransactWriteItems"), 8);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! `GET /portal/usage`: this month's usage and its estimated cost.
+//! `GET /portal/usage`, `GET /usage`: a month's usage and its estimated cost. Of a past month the
+//! searches are that month's; records, plan and prices are those of now.
 
-use api::{App, Caller, Result};
+use api::{App, Caller, Month, Result};
 use axum::Json;
 use axum::extract::State;
 use model::id::TenantId;
@@ -28,14 +29,23 @@ struct RateLimit {
     max_collections: i64,
 }
 
-pub(crate) async fn get_usage(State(app): State<App>, caller: Caller) -> Result<Json<Answer>> {
+pub(crate) async fn get_usage(
+    State(app): State<App>,
+    caller: Caller,
+    Month(period): Month,
+) -> Result<Json<Answer>> {
     let summary = app.summary(&caller.tenant).await?;
     let plan = summary.plan(&caller.tenant)?;
     let limits = plan.limits();
-    let searches = Usage::of_searches(summary.searches, limits.searches);
+    let used = if period == summary.period {
+        summary.searches
+    } else {
+        app.table.searches(&caller.tenant, period).await?.total
+    };
+    let searches = Usage::of_searches(used, limits.searches);
     Ok(Json(Answer {
         plan,
-        period: summary.period.to_string(),
+        period: period.to_string(),
         records: Usage::of_records(summary.records(), limits.records),
         rate_limit: RateLimit {
             requests_per_minute: limits.requests_per_minute,

@@ -6,10 +6,10 @@ use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use model::id::TenantId;
-use model::period::Period;
+use model::period::Day;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use testkit::{Client, Fault, TestApp, assert_unauthorized, assert_unavailable};
+use testkit::{Client, Fault, TestApp, assert_faults, assert_unauthorized, assert_unavailable};
 
 /// Counts new records of a collection, as an upload does.
 async fn add_records(app: &TestApp, tenant: &TenantId, collection: &str, added: u64) {
@@ -19,8 +19,8 @@ async fn add_records(app: &TestApp, tenant: &TenantId, collection: &str, added: 
 
 /// Counts one search now.
 async fn search(app: &TestApp, tenant: &TenantId) {
-    let period = Period::of(app.app.clock.now());
-    let counted = app.app.table.count_search(tenant, period).await;
+    let day = Day::of(app.app.clock.now());
+    let counted = app.app.table.count_search(tenant, day).await;
     counted.expect("a counted search");
 }
 
@@ -246,9 +246,9 @@ async fn a_search_that_was_given_back_is_not_counted() {
     let app = TestApp::new(usage::router()).await;
     let client = app.tenant(Plan::Pro).await;
     search(&app, &client.tenant).await;
-    let period = Period::of(app.app.clock.now());
+    let day = Day::of(app.app.clock.now());
     let table = &app.app.table;
-    let failed = table.count_search(&client.tenant, period).await.unwrap();
+    let failed = table.count_search(&client.tenant, day).await.unwrap();
     table.uncount_search(&client.tenant, failed).await.unwrap();
     assert_eq!(usage(&client).await["searches"]["used"], json!(1));
 }
@@ -257,11 +257,11 @@ async fn a_search_that_was_given_back_is_not_counted() {
 async fn a_lost_answer_of_the_table_gives_back_no_other_search() {
     let app = TestApp::new(usage::router()).await;
     let client = app.tenant(Plan::Free).await;
-    let period = Period::of(app.app.clock.now());
+    let day = Day::of(app.app.clock.now());
     let table = &app.app.table;
-    let answered = table.count_capped_search(&client.tenant, period, 50).await;
+    let answered = table.count_capped_search(&client.tenant, day, 50).await;
     assert!(answered.unwrap().is_some());
-    let counted = table.count_capped_search(&client.tenant, period, 50).await;
+    let counted = table.count_capped_search(&client.tenant, day, 50).await;
     let failed = counted.unwrap().unwrap();
     app.faults.inject("UpdateItem", Fault::Lost, 1);
     // One too many may stay if this fails, but the search that was answered is never given away.
@@ -275,11 +275,10 @@ async fn open_searches_are_not_billed() {
     let app = TestApp::new(usage::router()).await;
     let client = app.tenant(Plan::Pro).await;
     add_records(&app, &client.tenant, "manufacturing", 1).await;
-    let period = Period::of(app.app.clock.now());
-    for _ in 0..10 {
-        let counted = app.app.table.count_open_search(&client.tenant, period, 1);
-        counted.await.unwrap();
-    }
+    let day = Day::of(app.app.clock.now());
+    let table = &app.app.table;
+    let counted = table.count_open_searches(&client.tenant, day, 1, 10);
+    counted.await.unwrap();
     assert_eq!(
         usage(&client).await["searches"],
         json!({"used": 0, "included": null, "overage": 0, "overage_cost": 0.0})
@@ -310,6 +309,89 @@ async fn a_month_ends_with_its_last_instant_in_utc() {
 
     search(&app, &tenant).await;
     assert_eq!(usage(&client).await["searches"]["used"], json!(1));
+}
+
+#[tokio::test]
+async fn a_past_month_keeps_its_searches_and_is_priced_as_of_now() {
+    let app = TestApp::new(usage::router()).await;
+    let tenant = app.tenant(Plan::Pro).await.tenant;
+    add_records(&app, &tenant, "manufacturing", 7).await;
+    searched(&app, &tenant, &[8_000, 0, 200]).await;
+    app.travel("2026-05-20T12:00:00Z");
+    search(&app, &tenant).await;
+
+    let client = app.client(tenant.as_str(), Role::Member);
+    let answer = client.get("/portal/usage?period=2026-03").await;
+
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    assert_eq!(
+        answer.json(),
+        json!({
+            "tenant_id": tenant.as_str(),
+            "plan": "pro",
+            "period": "2026-03",
+            "records": {
+                "used": 7,
+                "included": 100_000,
+                "overage": 0,
+                "overage_cost": 0.0
+            },
+            "searches": {
+                "used": 8_200,
+                "included": null,
+                "overage": 8_200,
+                "overage_cost": 12.3
+            },
+            "rate_limit": {
+                "requests_per_minute": 200,
+                "search_per_minute": 100,
+                "max_collections": -1
+            },
+            "allows_overage": true,
+            "estimated_overage_total": 12.3
+        })
+    );
+}
+
+#[tokio::test]
+async fn this_month_by_its_name_is_this_month() {
+    let app = TestApp::new(usage::router()).await;
+    let client = app.tenant(Plan::Pro).await;
+    search(&app, &client.tenant).await;
+    let answer = client.get("/portal/usage?period=2026-03").await;
+    assert_eq!(answer.json(), usage(&client).await);
+}
+
+#[tokio::test]
+async fn a_month_in_which_nothing_was_searched_costs_nothing() {
+    let app = TestApp::new(usage::router()).await;
+    let client = app.tenant(Plan::Pro).await;
+    search(&app, &client.tenant).await;
+    for month in ["2025-03", "2026-02", "2026-04"] {
+        let path = format!("/portal/usage?period={month}");
+        let answer = client.get(&path).await.json();
+        assert_eq!(answer["period"], json!(month));
+        assert_eq!(
+            answer["searches"],
+            json!({"used": 0, "included": null, "overage": 0, "overage_cost": 0.0})
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_period_that_is_no_month_is_refused_by_its_name() {
+    let app = TestApp::new(usage::router()).await;
+    let client = app.tenant(Plan::Pro).await;
+    for path in ["/portal/usage", "/portal/usage/daily", "/portal/usage/keys"] {
+        for bad in ["", "2026-13", "2026-3", "march"] {
+            let answer = client.get(&format!("{path}?period={bad}")).await;
+            let kind = "string_pattern_mismatch";
+            assert_faults(&answer, &[(&["query", "period"], kind)]);
+        }
+        let twice = format!("{path}?period=2026-03&period=2026-02");
+        let answer = client.get(&twice).await;
+        assert_faults(&answer, &[(&["query", "period"], "value_error")]);
+    }
 }
 
 #[tokio::test]

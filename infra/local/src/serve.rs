@@ -2,8 +2,10 @@
 
 use std::future::IntoFuture;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use ::open::Counting;
 use anyhow::{Context, Result};
 use api::{App, Clock, Config};
 use auth::Grant;
@@ -83,7 +85,10 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     let (stop, mut stopped) = watch::channel(false);
     let arrivals = Arrivals::new(&app, stopped.clone());
     tend(&app, &arrivals, own).await?;
-    let router = api::serve(routes(), &app).merge(put_file::router(&app, arrivals));
+    let counting = Counting::gathering(&app.table);
+    let open = ::open::router_with(counting.clone());
+    let service = api::serve_with_open(routes(), open, &app);
+    let router = service.merge(put_file::router(&app, arrivals));
     if args.demo
         && let Err(error) = demo::load(&router, &token).await
     {
@@ -94,7 +99,8 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
     welcome::print(addr, data, &engine, plan, &token);
 
     let mut graceful = stopped.clone();
-    let serving = axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service)
         .with_graceful_shutdown(async move {
             let _ = graceful.wait_for(|stop| *stop).await;
         })
@@ -107,6 +113,7 @@ pub(crate) async fn serve(args: Serve) -> Result<()> {
         served = serving => served.context("the server failed")?,
         () = grace => tracing::warn!("some requests did not end in time"),
     }
+    counting.flush().await;
     drop(app);
     engine.stop().await;
     Ok(())

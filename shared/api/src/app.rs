@@ -16,10 +16,12 @@ use table::cap::{Caps, Hold};
 use table::marker::{AllMarkers, Generation};
 use table::summary::{Summary, View};
 
+use crate::address::Visitors;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::key::Uses;
 use crate::limiter::{Admission, Limiter, admitted};
 use crate::remembered::Remembered;
 
@@ -39,6 +41,8 @@ pub struct Parts {
     pub config: Config,
     pub(crate) verifier: Verifier,
     pub(crate) limiter: Limiter,
+    pub(crate) uses: Uses,
+    pub(crate) visitors: Visitors,
     indexes: Option<Indexes>,
     files: OnceLock<Files>,
     alone_since: Option<Moment>,
@@ -79,6 +83,8 @@ impl App {
         Self(Arc::new(Parts {
             verifier: config.verifier(),
             limiter: Limiter::default(),
+            uses: Uses::default(),
+            visitors: Visitors::default(),
             indexes,
             files: OnceLock::new(),
             ids: Ids,

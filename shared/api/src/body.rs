@@ -1,5 +1,6 @@
 //! The JSON body of a request.
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -11,12 +12,16 @@ use serde_json::Value;
 use crate::app::App;
 use crate::error::{Error, Place, Result};
 
-/// The largest JSON body, in bytes.
-const MAX_BYTES: usize = 1024 * 1024;
+/// The largest JSON body, in MB.
+const MAX_MB: usize = 1;
 
 /// A JSON body: there, not too large, of the right type, well-formed, without duplicate keys.
 /// What the endpoint expects of it is the model's to say.
-pub struct Body(pub Value);
+pub struct Body {
+    value: Value,
+    /// That a number of it lost digits, where it was found.
+    imprecise: Option<Fault>,
+}
 
 impl Body {
     /// Parses the body; its faults become a 422.
@@ -24,19 +29,40 @@ impl Body {
         &self,
         parse: impl FnOnce(&Value) -> std::result::Result<T, model::Faults>,
     ) -> Result<T> {
-        parse(&self.0).map_err(|faults| Error::Invalid(Place::Body, faults))
+        parse(&self.value).map_err(|faults| Error::Invalid(Place::Body, faults))
     }
-}
 
-impl FromRequest<App> for Body {
-    type Rejection = Error;
+    /// Parses a body whose numbers are kept as they are: one that would lose digits is a fault.
+    pub fn parse_exactly<T>(
+        &self,
+        parse: impl FnOnce(&Value) -> std::result::Result<T, model::Faults>,
+    ) -> Result<T> {
+        self.parse(|value| {
+            let parsed = parse(value);
+            let Some(imprecise) = self.imprecise.clone() else {
+                return parsed;
+            };
+            let mut faults = parsed.err().unwrap_or_default();
+            faults.push(imprecise);
+            Err(faults)
+        })
+    }
 
-    async fn from_request(request: Request, _: &App) -> Result<Self> {
+    /// The body.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        self.value
+    }
+
+    /// The bytes of a JSON body of at most so many MB, for who reads it in a way of its own: there,
+    /// not too large, of the right type.
+    pub async fn bytes(request: Request, megabytes: usize) -> Result<Bytes> {
         let (parts, body) = request.into_parts();
-        let bytes = match Limited::new(body, MAX_BYTES).collect().await {
+        let bytes = match Limited::new(body, megabytes << 20).collect().await {
             Ok(collected) => collected.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
-                return Err(Error::TooLarge("A JSON body has at most 1 MB".to_owned()));
+                let why = format!("A JSON body has at most {megabytes} MB");
+                return Err(Error::TooLarge(why));
             }
             Err(_) => {
                 return Err(invalid(Fault::new(
@@ -53,15 +79,32 @@ impl FromRequest<App> for Body {
                 "The body has to be application/json in UTF-8".to_owned(),
             ));
         }
-        json::parse(&bytes).map(Self).map_err(|error| {
-            let place = format!("line {} column {}", error.line(), error.column());
-            let message = if error.is_data() {
-                format!("JSON has a duplicate key at {place}")
-            } else {
-                format!("JSON decode error at {place}")
-            };
-            invalid(Fault::new("json_invalid", message))
-        })
+        Ok(bytes)
+    }
+
+    /// The answer to a body that is not well-formed.
+    #[must_use]
+    pub fn malformed(error: &serde_json::Error) -> Error {
+        let place = format!("line {} column {}", error.line(), error.column());
+        let message = if error.is_data() {
+            format!("JSON has a duplicate key at {place}")
+        } else {
+            format!("JSON decode error at {place}")
+        };
+        invalid(Fault::new("json_invalid", message))
+    }
+}
+
+impl FromRequest<App> for Body {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self> {
+        let bytes = Self::bytes(request, MAX_MB).await?;
+        let value = json::parse(&bytes).map_err(|error| Self::malformed(&error))?;
+        // It is JSON, and so it is text.
+        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        let imprecise = json::imprecise(text);
+        Ok(Self { value, imprecise })
     }
 }
 

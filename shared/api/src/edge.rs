@@ -1,15 +1,18 @@
 //! The layers of every request: its id, its log line, what every answer carries.
 
+use std::str::EscapeDebug;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use model::id::UserId;
 use model::limit::Reading;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tracing::Instrument;
+use tracing::field::DisplayValue;
 
 use crate::app::App;
 use crate::caller::Ticket;
@@ -27,8 +30,14 @@ const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// Puts routes under `/api/v1`, behind the layers of every request.
 pub fn serve(routes: crate::Router, app: &App) -> axum::Router {
+    serve_with_open(routes, crate::Router::new(), app)
+}
+
+/// The same with the open routes under `/open/v1`.
+pub fn serve_with_open(routes: crate::Router, open: crate::Router, app: &App) -> axum::Router {
     axum::Router::new()
         .nest("/api/v1", routes)
+        .nest("/open/v1", open)
         .fallback(|| async { Error::NotFound("Resource") })
         .method_not_allowed_fallback(|| async { Error::MethodNotAllowed })
         .layer(CatchPanicLayer::custom(panicked))
@@ -87,16 +96,20 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
     async move {
         let mut response = next.run(request).await;
         let cause = response.extensions_mut().remove::<Cause>();
-        let (mut tenant, mut user) = (None, None);
-        if let Some((of_tenant, of_user, admission)) = ticket.take() {
-            if let Some(reading) = admission.await {
-                if let Some(seconds) = reading.retry_after {
-                    response = refuse(&response, seconds);
-                }
-                limit_headers(response.headers_mut(), &reading);
+        let visit = ticket.take();
+        if let Some(admission) = visit.admission
+            && let Some(reading) = admission.await
+        {
+            if let Some(seconds) = reading.retry_after {
+                response = refuse(&response, seconds);
             }
-            tenant = Some(of_tenant);
-            user = Some(of_user);
+            limit_headers(response.headers_mut(), &reading);
+        }
+        if let Some(beside) = visit.beside
+            && let Ok(Some(search)) = beside.await
+            && response.status() != StatusCode::OK
+        {
+            search.take_back(&app).await;
         }
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -113,15 +126,20 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
             route = route.as_deref().unwrap_or("none"),
             status = response.status().as_u16(),
             duration_ms = crate::millis(started.elapsed()),
-            tenant = tenant.as_ref().map(tracing::field::display),
-            // An issuer may put anything into a user id, also what looks like another line.
-            user = user.as_ref().map(|user| tracing::field::display(user.as_str().escape_debug())),
+            tenant = visit.tenant.as_ref().map(tracing::field::display),
+            key = visit.key.map(tracing::field::display),
+            user = visit.user.as_ref().map(shown),
             "answered"
         );
         response
     }
     .instrument(span)
     .await
+}
+
+/// A user for the log: an issuer may put anything into an id, also what looks like another line.
+fn shown(user: &UserId) -> DisplayValue<EscapeDebug<'_>> {
+    tracing::field::display(user.as_str().escape_debug())
 }
 
 /// The refusal in place of an answer that was prepared before the limiter had decided. What CORS

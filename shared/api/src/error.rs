@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::fault::{Fault, Faults, Step};
+use model::plan::Plan;
 use serde_json::{Value, json};
 
 /// What every handler returns.
@@ -18,7 +19,10 @@ pub enum Error {
     /// No valid token.
     #[error("invalid or expired token")]
     Unauthorized,
-    /// A valid token that does not suffice; why.
+    /// No valid API key.
+    #[error("invalid or expired API key")]
+    BadKey,
+    /// A valid token or key that does not suffice; why.
     #[error("forbidden: {0}")]
     Forbidden(&'static str),
     /// There is none, or it is another tenant's, which the caller may not know; what.
@@ -71,6 +75,29 @@ impl Error {
         Self::Invalid(place, vec![fault.at(name)])
     }
 
+    /// There would be more records than the plan has room for; what brings them.
+    #[must_use]
+    pub fn over_records(what: &str, plan: Plan) -> Self {
+        let limit = plan.limits().records.unwrap_or_default();
+        Self::PaymentRequired(format!(
+            "The {what} would pass the {limit} records of the {plan} plan"
+        ))
+    }
+
+    /// There would be more collections than the plan has room for; what makes the next.
+    #[must_use]
+    pub fn over_collections(what: &str, plan: Plan) -> Self {
+        let limit = plan.limits().collections.unwrap_or_default();
+        let noun = if limit == 1 {
+            "collection"
+        } else {
+            "collections"
+        };
+        Self::PaymentRequired(format!(
+            "The {what} would pass the {limit} {noun} of the {plan} plan"
+        ))
+    }
+
     /// A fault of ours.
     pub fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Internal(Arc::new(cause))
@@ -91,6 +118,8 @@ impl From<indexing::Error> for Error {
         use search::{Error as Search, StoreError};
         match error {
             indexing::Error::Table(error) => error.into(),
+            // The collection was deleted while it was searched.
+            indexing::Error::Gone => Self::NotFound("Collection"),
             indexing::Error::Search(Search::Filter(fault)) => {
                 Self::invalid(Place::Body, "filters", fault)
             }
@@ -129,6 +158,10 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, detail): (StatusCode, Value) = match &self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Invalid or expired token".into()),
+            Self::BadKey => (
+                StatusCode::UNAUTHORIZED,
+                "Invalid or expired API key".into(),
+            ),
             Self::Forbidden(why) => (StatusCode::FORBIDDEN, (*why).into()),
             Self::NotFound(what) => (StatusCode::NOT_FOUND, format!("{what} not found").into()),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed".into()),
@@ -158,7 +191,7 @@ impl IntoResponse for Error {
         let mut response = (status, Json(json!({ "detail": detail }))).into_response();
         let headers = response.headers_mut();
         match &self {
-            Self::Unauthorized => {
+            Self::Unauthorized | Self::BadKey => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::RateLimited(seconds) => {

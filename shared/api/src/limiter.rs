@@ -215,7 +215,7 @@ impl Limiter {
 }
 
 /// The refusal of a bucket that opens again at `until`, if that is still to come.
-fn refusal(until: Moment, limit: u32, now: Moment) -> Option<Reading> {
+pub(crate) fn refusal(until: Moment, limit: u32, now: Moment) -> Option<Reading> {
     let left = (until - now).num_milliseconds();
     let seconds = u32::try_from((left.max(0) + 999) / 1000).ok()?;
     (seconds > 0).then_some(Reading {

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{BadConfig, Config, StoreConfig, bad};
-use crate::edge::serve;
+use crate::edge::{serve, serve_with_open};
 
 /// How much of what was read of the search store a sandbox keeps on its disk, of which every Lambda
 /// has 512 MB.
@@ -20,22 +20,32 @@ const DISK_CACHE: u64 = 400 << 20;
 /// Serves `routes` to the Lambda runtime. A setting that cannot be used ends the process before
 /// its first request.
 pub async fn run(routes: crate::Router) -> Result<(), lambda_http::Error> {
-    start(routes, |_, _| Ok(None), true).await
+    start(|app| serve(routes, app), |_, _| Ok(None), true).await
 }
 
 /// The same for a family that never asks the table.
 pub async fn run_without_table(routes: crate::Router) -> Result<(), lambda_http::Error> {
-    start(routes, |_, _| Ok(None), false).await
+    start(|app| serve(routes, app), |_, _| Ok(None), false).await
 }
 
 /// The same for a family that searches or writes records: it needs `SEARCH_STORE_URL`.
 pub async fn run_with_search(routes: crate::Router) -> Result<(), lambda_http::Error> {
-    let store = |config: &Config, aws: &Aws| open(&config.search, aws).map(Some);
-    start(routes, store, true).await
+    start(|app| serve(routes, app), needed, true).await
+}
+
+/// The same for the open family, which searches.
+pub async fn run_open(routes: crate::Router) -> Result<(), lambda_http::Error> {
+    let service = |app: &App| serve_with_open(crate::Router::new(), routes, app);
+    start(service, needed, true).await
+}
+
+/// A search store, without which the process does not start.
+fn needed(config: &Config, aws: &Aws) -> Result<Option<Store>, BadConfig> {
+    open(&config.search, aws).map(Some)
 }
 
 async fn start(
-    routes: crate::Router,
+    service: impl FnOnce(&App) -> axum::Router,
     store: impl FnOnce(&Config, &Aws) -> Result<Option<Store>, BadConfig>,
     asks_table: bool,
 ) -> Result<(), lambda_http::Error> {
@@ -59,7 +69,7 @@ async fn start(
     if let Some(files) = files {
         app = app.with_files(files);
     }
-    lambda_http::run(serve(routes, &app)).await
+    lambda_http::run(service(&app)).await
 }
 
 /// The whole service of the deployment, for a function that answers no requests: it needs

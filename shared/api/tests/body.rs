@@ -21,7 +21,7 @@ fn routes() -> api::Router {
 }
 
 async fn echo(body: Body) -> Json<Value> {
-    Json(body.0)
+    Json(body.into_value())
 }
 
 async fn greet(body: Body) -> Result<Json<Value>> {

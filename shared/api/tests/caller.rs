@@ -26,8 +26,9 @@ fn routes() -> api::Router {
         .route("/slow", get(slow))
 }
 
-async fn read(caller: Caller) -> Json<Value> {
-    Json(json!({"tenant": caller.tenant, "user": caller.user}))
+async fn read(caller: Caller) -> Result<Json<Value>> {
+    let user = caller.user()?;
+    Ok(Json(json!({"tenant": caller.tenant, "user": user})))
 }
 
 async fn change(Editor(caller): Editor) -> Json<Value> {
@@ -36,7 +37,7 @@ async fn change(Editor(caller): Editor) -> Json<Value> {
 
 /// The same with a body, which comes last.
 async fn write(_: Editor, body: Body) -> Json<Value> {
-    Json(body.0)
+    Json(body.into_value())
 }
 
 async fn search(Searcher(caller): Searcher) -> Result<Json<Value>> {
@@ -44,9 +45,9 @@ async fn search(Searcher(caller): Searcher) -> Result<Json<Value>> {
     Ok(Json(json!({"found": []})))
 }
 
-async fn slow(caller: Caller) -> Json<Value> {
+async fn slow(caller: Caller) -> Result<Json<Value>> {
     tokio::time::sleep(Duration::from_millis(5)).await;
-    Json(json!({"tenant": caller.tenant, "user": caller.user}))
+    read(caller).await
 }
 
 /// A token of `user_1` with these claims besides, well signed and good for an hour.

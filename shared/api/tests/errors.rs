@@ -33,6 +33,7 @@ async fn read(caller: Caller) -> Json<Value> {
 async fn fail(Path(how): Path<String>) -> Result<Json<Value>> {
     Err(match how.as_str() {
         "unauthorized" => Error::Unauthorized,
+        "bad-key" => Error::BadKey,
         "forbidden" => Error::Forbidden("Insufficient permissions"),
         "not-found" => Error::NotFound("Record"),
         "payment-required" => Error::PaymentRequired("The plan ends here".to_owned()),
@@ -118,6 +119,7 @@ async fn each_failure_has_its_status_and_says_why() {
     let app = TestApp::new(routes()).await;
     for (how, status, detail) in [
         ("unauthorized", 401_u16, "Invalid or expired token"),
+        ("bad-key", 401, "Invalid or expired API key"),
         ("payment-required", 402, "The plan ends here"),
         ("forbidden", 403, "Insufficient permissions"),
         ("not-found", 404, "Record not found"),
@@ -148,6 +150,7 @@ async fn only_a_401_says_how_to_sign_in() {
     let app = TestApp::new(routes()).await;
     for (how, expected) in [
         ("unauthorized", Some("Bearer")),
+        ("bad-key", Some("Bearer")),
         ("forbidden", None),
         ("not-found", None),
         ("internal", None),

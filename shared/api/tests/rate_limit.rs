@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use model::period::Period;
+use model::period::Day;
 use model::plan::Plan;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, Fault, TestApp};
@@ -32,8 +32,8 @@ async fn read(caller: Caller) -> Json<Value> {
 
 /// Leaves a trace in the table: a counted search.
 async fn change(State(app): State<App>, Editor(caller): Editor) -> Result<Json<Value>> {
-    let period = Period::of(app.clock.now());
-    app.table.count_search(&caller.tenant, period).await?;
+    let day = Day::of(app.clock.now());
+    app.table.count_search(&caller.tenant, day).await?;
     Ok(Json(json!({"changed": true})))
 }
 
@@ -47,7 +47,7 @@ async fn missing(_: Caller) -> Result<Json<Value>> {
 }
 
 async fn echo(_: Caller, body: Body) -> Json<Value> {
-    Json(body.0)
+    Json(body.into_value())
 }
 
 async fn panics(_: Caller) -> StatusCode {

@@ -15,8 +15,8 @@ pub use token::{Refusal, Verifier};
 use model::account::Profile;
 use model::id::{TenantId, UserId};
 
-/// The token of an `Authorization` header's value: the scheme in any case, one space, and a token
-/// without any.
+/// The token or API key of an `Authorization` header's value: the scheme in any case, one space, and
+/// a token without any.
 #[must_use]
 pub fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;

@@ -162,10 +162,7 @@ fn is_no_json(parsed: &Parsed) -> bool {
 fn row(text: &str) -> Parsed {
     let value = json::parse(text.as_bytes()).map_err(|error| unread(&error))?;
     if may_lose_digits(text, &value) && json::loses_digits(text) {
-        return Err(vec![Fault::new(
-            "number_precision",
-            "A number has more digits than can be kept; write it as a string",
-        )]);
+        return Err(vec![json::too_many_digits()]);
     }
     match value {
         Value::Object(object) => draft::of_object(object, text.len()),
@@ -239,10 +236,7 @@ mod tests {
     fn expected(text: &str) -> Parsed {
         let value = json::parse(text.as_bytes()).map_err(|error| unread(&error))?;
         if json::loses_digits(text) {
-            return Err(vec![Fault::new(
-                "number_precision",
-                "A number has more digits than can be kept; write it as a string",
-            )]);
+            return Err(vec![json::too_many_digits()]);
         }
         Draft::parse(value)
     }

@@ -79,7 +79,7 @@ impl Indexes {
     ) -> (Result<Found>, Option<u64>) {
         let mut view = match self.0.table.index_view(tenant, name).await {
             Ok(Some(view)) => view,
-            Ok(None) => return (Err(Error::NotBuilt), None),
+            Ok(None) => return (Err(Error::Gone), None),
             Err(error) => return (Err(error.into()), None),
         };
         let served = Generation::served(&view.collection);

@@ -1,14 +1,17 @@
 //! Keeps each collection's search index true to the table.
 //!
-//! A change leaves a marker in the table, in the transaction that makes it visible. Whoever
-//! searches reads the markers first and the index's pointer second, and takes in what is marked
-//! before it searches (`slot`, `find`): so a change is found, or gone, the moment its call has
-//! returned, whichever process asks. A fold (`fold`), one at a time under a lease, turns markers
-//! into a pack, publishes the pointer and removes the markers. What is lost is built anew from the
-//! table (`rebuild`); what is left over on the store is swept up (`sweep`); and generations that a
-//! replace left behind are deleted (`retire`).
+//! A change leaves a marker in the table, in the transaction that makes it visible. Whoever searches
+//! reads the markers first and the index's pointer second, and takes in what is marked before it
+//! searches (`slot`, `find`; several collections together: `across`): so a change is found, or gone,
+//! the moment its call has returned, whichever process asks. A fold (`fold`), one at a time under a
+//! lease, turns markers into a pack, publishes the pointer and removes the markers. What is lost is
+//! built anew from the table (`rebuild`); what is left over on the store is swept up (`sweep`);
+//! generations that a replace left behind are deleted (`retire`), and deleted collections erased
+//! (`erase`).
 
+mod across;
 mod ahead;
+mod erase;
 mod find;
 mod fold;
 mod progress;
@@ -29,6 +32,7 @@ use table::Table;
 use table::marker::Generation;
 use tokio::sync::mpsc::UnboundedSender;
 
+pub use across::{Across, Origin};
 pub use ahead::Ahead;
 pub use find::Found;
 pub use fold::{Folded, Own};
@@ -53,6 +57,9 @@ pub enum Error {
     /// A thread ended early.
     #[error(transparent)]
     Task(#[from] tokio::task::JoinError),
+    /// There is no such collection any more.
+    #[error("the collection is gone")]
+    Gone,
     /// There is no index, or one of an older code.
     #[error("the index is not built")]
     NotBuilt,

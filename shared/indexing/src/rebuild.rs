@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt;
 use model::id::{CollectionName, SHARDS, TenantId};
+use model::record::Visibility;
 use search::{Change, Effort, Fold};
 
 use crate::fold::{Folded, Leased, Writing};
@@ -44,10 +45,11 @@ impl Leased {
     pub(crate) async fn rebuild(&mut self) -> Result<Folded> {
         let indexes = self.indexes.clone();
         let (table, store) = (&indexes.0.table, &indexes.0.store);
-        let name = self.collection.name.clone();
-        tracing::info!(tenant = %self.tenant, collection = %name, "building an index anew");
+        let (name, number) = (self.collection.name.clone(), self.collection.number);
+        let (tenant, known) = (self.tenant.clone(), self.collection.listed);
+        tracing::info!(%tenant, collection = %name, "building an index anew");
         if self.pointer().is_none() {
-            table.prepare_pointers(&self.tenant, &name).await?;
+            table.prepare_pointers(&tenant, &name).await?;
         }
         let markers = self.markers().await?;
         let takes: Vec<_> = markers.versions().collect();
@@ -59,10 +61,17 @@ impl Leased {
             let mut writing = Writing::of(&indexes, &prefix, fold);
             let mut failed = BTreeSet::new();
             let mut records = 0;
+            let mut listed = known;
             for shard in 0..SHARDS {
                 let mut after = None;
                 loop {
                     let page = table.shard_records(&place, &name, shard, after).await?;
+                    // Public records may be older than the directory of collections that have any.
+                    let mut read = page.0.records.values();
+                    if !listed && read.any(|record| record.visibility == Visibility::Public) {
+                        table.list_openly(&tenant, &name, number).await?;
+                        listed = true;
+                    }
                     failed.extend(page.0.corrupt);
                     records += page.0.records.len();
                     let changes = page.0.records.into_values().map(|record| Change {

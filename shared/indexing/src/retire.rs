@@ -51,11 +51,22 @@ impl Indexes {
     /// Deletes all that there is of a generation. The packs go first: as long as the table knows the
     /// generation, what is cut short is done by the next call.
     async fn delete(&self, tenant: &TenantId, name: &CollectionName, of: Generation) -> Result<()> {
+        self.delete_packs(tenant, name, of).await?;
+        self.0.table.delete_generation(tenant, name, of).await?;
+        Ok(())
+    }
+
+    /// Closes the index of a generation, and deletes its packs.
+    pub(crate) async fn delete_packs(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+        of: Generation,
+    ) -> Result<()> {
         let store = &self.0.store;
         for object in store.list(&prefix(tenant, name, of)).await? {
             store.delete(&object.path).await?;
         }
-        self.0.table.delete_generation(tenant, name, of).await?;
         self.0.slots.forget(&Name {
             tenant: tenant.clone(),
             of,

@@ -1,6 +1,6 @@
 //! Sweeping up what is left over on the store: packs that a fold wrote and never published, packs
 //! that went out of use long ago, and what is left of collections that are gone. Retired generations
-//! of the collections that it meets go with it.
+//! of the collections that it meets go with it, and deleted collections where no worker erases them.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -22,6 +22,11 @@ impl Indexes {
     /// others share, those go that are older, by the store's clock, than any fold takes, and only
     /// of collections that the table knows: of others it cannot tell whose they are.
     pub async fn sweep(&self, alone: bool, now: Moment) -> Result<usize> {
+        // Who is alone lives on, and erases them as it works. What cannot be erased is no reason to leave
+        // the rest as it is.
+        if !alone && let Err(error) = self.erase_all().await {
+            tracing::error!(%error, "not all deleted collections are erased");
+        }
         let mut collections: BTreeMap<(TenantId, CollectionName), Vec<String>> = BTreeMap::new();
         let mut swept = 0;
         for object in self.0.store.list("").await? {

@@ -1,6 +1,6 @@
 //! The folds of a process that lives on: what was left by calls is folded a little later, segments
-//! that have become many are merged, and generations that were replaced are deleted. In AWS a
-//! function on the table's stream does it.
+//! that have become many are merged, generations that were replaced are deleted, and collections that
+//! were deleted erased. In AWS a function on the table's stream does it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -47,6 +47,7 @@ impl Indexes {
     pub async fn work(&self) {
         let (send, receive) = mpsc::unbounded_channel();
         if self.0.wanted.set(send).is_ok() {
+            self.resume().await;
             self.attend(receive).await;
         }
     }
@@ -103,7 +104,7 @@ impl Indexes {
     }
 
     /// Folds what a collection has to fold by now, enough changes or some that have waited; then
-    /// deletes what it does not serve any more.
+    /// deletes what it does not serve any more, and what is left of others of its name.
     pub(crate) async fn look(&self, tenant: &TenantId, name: &CollectionName) -> Result<Look> {
         let work = self.due(tenant, name).await?;
         let mut look = Look::Done;
@@ -116,6 +117,9 @@ impl Indexes {
             }
         }
         if work.retired && !self.retire(tenant, name).await? {
+            look = Look::Again;
+        }
+        if !self.erase(tenant, name).await? {
             look = Look::Again;
         }
         Ok(look)

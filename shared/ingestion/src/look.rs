@@ -19,6 +19,8 @@ pub(crate) struct Look {
     pub(crate) is_good: bool,
     /// The records that the good rows are, each once; of more than were asked for, one more.
     pub(crate) ids: HashSet<RecordId>,
+    /// Up to how many were asked for, where a plan has a cap.
+    pub(crate) wanted: Option<u64>,
     /// The first part.
     pub(crate) window: Window,
     /// Of the collection with this number.
@@ -52,6 +54,7 @@ impl Look {
             rows: 0,
             is_good: false,
             ids: HashSet::new(),
+            wanted,
             window: Window::at(Cursor::default()),
             number,
             hash: String::new(),

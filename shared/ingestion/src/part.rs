@@ -8,14 +8,13 @@ use formats::Cursor;
 use indexing::{Ahead, Effort, Folded, Own};
 use model::collection::Collection;
 use model::id::{TenantId, UploadId};
-use model::index::Pointer;
 use table::cap::Hold;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::errors::Errors;
 use crate::input::{Input, failure};
-use crate::run::{cancelled, replaced};
+use crate::run::{cancelled, deleted, replaced};
 use crate::window::{Slice, Window};
 use crate::write::{Writer, Written};
 
@@ -180,34 +179,29 @@ pub(crate) async fn fold(
     false
 }
 
-/// The reservation with the index's pointer as it is by now, and that pointer. A generation that is
+/// The collection, and the reservation with the index's pointer as it is by now. A generation that is
 /// not in use any more ends the upload.
-pub(crate) async fn moved(
-    app: &App,
-    tenant: &TenantId,
-    hold: &Hold,
-) -> Result<(Hold, Option<Pointer>)> {
+pub(crate) async fn moved(app: &App, tenant: &TenantId, hold: &Hold) -> Result<(Collection, Hold)> {
     let view = app.table.index_view(tenant, &hold.collection).await?;
     let collection = view.map(|view| view.collection);
-    let in_use = |collection: &Collection| {
-        let wanted = Some(hold.generation);
-        collection.number == hold.number
-            && if hold.staging {
-                // One that is served already was swapped in.
-                collection.uses(hold.generation)
-            } else {
-                Some(collection.generation) == wanted
-            }
+    // One of the same name that was made since is another.
+    let same = |collection: &Collection| collection.number == hold.number;
+    let collection = collection.filter(same).ok_or_else(deleted)?;
+    let in_use = if hold.staging {
+        // One that is served already was swapped in.
+        collection.uses(hold.generation)
+    } else {
+        collection.generation == hold.generation
     };
-    let Some(collection) = collection.filter(in_use) else {
+    if !in_use {
         return Err(if hold.staging {
             cancelled()
         } else {
             replaced()
         });
-    };
+    }
     let pointer = collection.indexes.get(&hold.generation);
     let mut moved = hold.clone();
     moved.base = pointer.map_or(0, |pointer| pointer.version);
-    Ok((moved, pointer.cloned()))
+    Ok((collection, moved))
 }

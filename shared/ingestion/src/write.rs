@@ -1,10 +1,12 @@
 //! Writing rows: adding what is new, changing what is there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use api::{App, Error, Result};
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use indexing::Ahead;
+use model::collection::Collection;
 use model::id::{RecordId, UploadId};
 use model::record::{Origin, Record, SourceType, Visibility};
 use model::time::Moment;
@@ -23,24 +25,35 @@ const CHANGES: usize = 16;
 /// How often a record is read again that others change at the same time.
 const ROUNDS: usize = 20;
 
+/// How many records one call reads, and how many such calls are under way at once.
+const READ: usize = 100;
+const READS: usize = 8;
+
+/// How long one waits that reads them when the database does not keep up.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Whose rows they are.
 #[derive(Debug, Clone)]
 pub(crate) struct Author {
     pub(crate) target: Target,
     /// The id under which they are written.
     pub(crate) upload: UploadId,
+    pub(crate) source_type: SourceType,
     pub(crate) source_name: Option<String>,
+    /// Who may find a new record whose row does not say.
+    pub(crate) visibility: Visibility,
 }
 
 impl Author {
     /// The record that a row becomes where there is none.
     pub(crate) fn record(&self, candidate: Candidate, at: Moment) -> Record {
-        let Candidate { row, id, draft } = candidate;
+        let Candidate { row, id, mut draft } = candidate;
+        draft.visibility = draft.visibility.or(Some(self.visibility));
         draft.into_record(Origin {
             id,
             collection: self.target.collection.clone(),
             record_type: self.target.record_type.clone(),
-            source_type: SourceType::FileUpload,
+            source_type: self.source_type,
             source_name: self.source_name.clone(),
             upload: self.upload,
             row,
@@ -54,6 +67,10 @@ pub(crate) struct Writer<'a> {
     pub(crate) app: &'a App,
     pub(crate) author: &'a Author,
     pub(crate) place: Place,
+    /// As it was when the part began.
+    pub(crate) collection: &'a Collection,
+    /// The most records that the part may add: so many are reserved.
+    pub(crate) rows: u64,
     /// Where what is added is indexed meanwhile, if it is.
     pub(crate) ahead: Option<&'a Ahead>,
     /// The upload, if it tells how far it is.
@@ -77,6 +94,8 @@ pub(crate) struct Written {
     pub(crate) slowed: bool,
     /// Whether a row that is called rejected may have been written.
     pub(crate) unsure: bool,
+    /// Whether the collection is listed among those that have public records.
+    listed: bool,
 }
 
 /// A row as the record that it becomes where there is none.
@@ -95,9 +114,15 @@ enum Change {
 }
 
 impl Written {
+    /// Rejects a row that may have been written all the same.
     pub(crate) fn not_written(&mut self, row: u64, errors: &mut Errors) {
-        self.summary.rejected += 1;
         self.unsure = true;
+        self.left_out(row, errors);
+    }
+
+    /// Rejects a row with which nothing was tried.
+    fn left_out(&mut self, row: u64, errors: &mut Errors) {
+        self.summary.rejected += 1;
         errors.add(
             row,
             [model::Fault::new(
@@ -136,12 +161,15 @@ impl Writer<'_> {
         let candidates = slice.candidates.into_iter();
         let pending: Vec<Pending> = candidates.map(|row| self.pending(row, now)).collect();
         let all: Vec<&Record> = pending.iter().map(|pending| &pending.record).collect();
-        let table = &self.app.table;
-        let additions = table.add_records(&self.place, &all, self.deadline).await;
+        self.list_openly(&all, written).await?;
+        let (new, mut changes) = self.sort(pending, written, errors).await?;
+        let records: Vec<&Record> = new.iter().map(|pending| &pending.record).collect();
+        let (table, deadline) = (&self.app.table, self.deadline);
+        let additions = table.add_records(&self.place, &records, deadline).await;
         written.slowed |= additions.slowed;
 
-        let (mut fresh, mut changes) = (Vec::new(), Vec::new());
-        for (pending, added) in pending.into_iter().zip(additions.rows) {
+        let mut fresh = Vec::new();
+        for (pending, added) in new.into_iter().zip(additions.rows) {
             match added {
                 Some(Added::Yes) => {
                     let record = pending.record;
@@ -180,6 +208,80 @@ impl Writer<'_> {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Sorts rows into those that are to be added, which may exist all the same, and those that exist.
+    ///
+    /// No more are added than are reserved. A row whose record existed when the new ones were counted
+    /// has nothing reserved, and its record may have been deleted since and others have filled its
+    /// place: where not every row could be added, it is read first which records exist. Those are not
+    /// added even if they are gone by then; rows for which nothing is left are rejected.
+    async fn sort(
+        &self,
+        pending: Vec<Pending>,
+        written: &mut Written,
+        errors: &mut Errors,
+    ) -> Result<(Vec<Pending>, Vec<(Pending, Existing)>)> {
+        let left = self.rows.saturating_sub(written.tally.added());
+        if pending.len() as u64 <= left {
+            return Ok((pending, Vec::new()));
+        }
+        let (mut new, mut known) = (Vec::new(), Vec::new());
+        let Some(mut existing) = self.existing(&pending, written).await? else {
+            // As whatever is late: a step in the background that comes to this tries the part again.
+            for pending in pending {
+                written.not_written(pending.record.row, errors);
+            }
+            return Ok((new, known));
+        };
+        for pending in pending {
+            match existing.remove(&pending.record.id) {
+                Some(existing) => known.push((pending, existing)),
+                None if (new.len() as u64) < left => new.push(pending),
+                None => written.left_out(pending.record.row, errors),
+            }
+        }
+        Ok((new, known))
+    }
+
+    /// What there is of the rows' records; `None` if it could not be read before the deadline.
+    async fn existing(
+        &self,
+        pending: &[Pending],
+        written: &mut Written,
+    ) -> Result<Option<HashMap<RecordId, Existing>>> {
+        let ids: Vec<RecordId> = pending.iter().map(|pending| pending.record.id).collect();
+        let (table, place) = (&self.app.table, &self.place);
+        let collection = &self.author.target.collection;
+        while Instant::now() < self.deadline {
+            let chunks: Vec<Vec<RecordId>> = ids.chunks(READ).map(<[RecordId]>::to_vec).collect();
+            let read = stream::iter(chunks)
+                .map(|ids| async move { table.existing(place, collection, &ids).await })
+                .buffer_unordered(READS)
+                .try_concat()
+                .await;
+            match read {
+                Err(table::Error::Unavailable(_)) => {
+                    written.slowed = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                read => return Ok(Some(read?)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sees to it that the collection is listed before the first public record is there.
+    async fn list_openly(&self, records: &[&Record], written: &mut Written) -> Result<()> {
+        let is_public = |record: &&Record| record.visibility == Visibility::Public;
+        if written.listed || self.collection.listed || !records.iter().any(is_public) {
+            return Ok(());
+        }
+        let Collection { name, number, .. } = self.collection;
+        let tenant = &self.author.target.tenant;
+        self.app.table.list_openly(tenant, name, *number).await?;
+        written.listed = true;
+        Ok(())
     }
 
     fn pending(&self, candidate: Candidate, now: Moment) -> Pending {

@@ -1,5 +1,7 @@
 //! Uploads whose file lies on the store: in steps, cut short anywhere, told twice.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::future::poll_fn;
@@ -8,89 +10,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use files::Received;
+use common::{LONG, SETTINGS, errors, found, job, records, send, whole};
 use futures_util::stream;
 use ingestion::background::{Progress, run};
-use model::id::{SHARDS, TenantId, UploadId};
+use model::id::TenantId;
 use model::plan::Plan;
 use model::record::Record;
 use model::time::Moment;
-use model::upload::{Job, RowError, Status, Summary, Way};
+use model::upload::{Status, Summary};
+use serde_json::json;
 use table::cap::Caps;
-use table::record::Place;
-use table::upload::ErrorPlace;
 use testkit::TestApp;
-
-const SETTINGS: [(&str, &str); 1] = [("RATE_LIMIT_ENABLED", "false")];
-const LONG: Duration = Duration::from_mins(10);
 
 /// How many rows a step without time takes.
 const SLICE: u64 = 1_250;
-
-fn job(app: &TestApp, name: &str, size: usize) -> Job {
-    let now = app.app.clock.now();
-    let (collection, record_type) = ("parts", "product");
-    Job {
-        file_name: name.to_owned(),
-        size_bytes: size as u64,
-        until: now + TimeDelta::minutes(15),
-        ..Job::new(
-            app.app.ids.upload(now),
-            collection.parse().expect("a collection"),
-            record_type.parse().expect("a record type"),
-            Way::File,
-            now,
-        )
-    }
-}
-
-/// Announces a file and sends it.
-async fn send(app: &TestApp, tenant: &TenantId, name: &str, file: &str) -> UploadId {
-    let job = job(app, name, file.len());
-    assert!(
-        app.app
-            .table
-            .create_upload(tenant, &job)
-            .await
-            .expect("a good one")
-    );
-    let body = stream::iter([Ok::<_, std::io::Error>(file.to_owned().into())]);
-    let received = app.files.receive(tenant, job.id, file.len() as u64, body);
-    assert_eq!(received.await.expect("a good one"), Received::Stored);
-    job.id
-}
-
-async fn found(app: &TestApp, tenant: &TenantId, id: UploadId) -> Job {
-    let job = app.app.table.find_upload(tenant, id).await;
-    job.expect("an answer").expect("an upload")
-}
-
-async fn errors(app: &TestApp, tenant: &TenantId, id: UploadId) -> Vec<RowError> {
-    let first = ErrorPlace::default();
-    let listed = app.app.table.list_errors(tenant, id, &first, usize::MAX);
-    listed.await.expect("errors").0
-}
-
-/// The records by name, after a check that the counters say what a recount says and that nothing is
-/// reserved.
-async fn records(app: &TestApp, tenant: &TenantId) -> BTreeMap<String, Record> {
-    let summary = app.app.summary(tenant).await.expect("a summary");
-    let later = app.app.clock.now() + TimeDelta::days(1);
-    assert_eq!(summary.caps.abandoned(later, None), []);
-    let mut all = BTreeMap::new();
-    for (collection, counts) in &summary.collections {
-        let place = Place::new(tenant, collection.number, collection.generation);
-        for shard in 0..SHARDS {
-            let table = &app.app.table;
-            let found = testkit::shard_records(table, &place, &collection.name, shard).await;
-            for record in found.expect("a shard") {
-                all.insert(record.name.clone(), record);
-            }
-        }
-        assert_eq!(counts.total, all.len() as u64);
-    }
-    all
-}
 
 /// So many rows: every tenth is bad, every tenth repeats one, some change what others made.
 fn file(rows: usize) -> String {
@@ -210,7 +143,9 @@ async fn wherever_it_is_cut_short_it_ends_as_if_it_had_not_been() {
 
     for cut in 1..=12 {
         let app = TestApp::with(api::Router::new(), &SETTINGS).await;
-        let tenant = app.tenant(Plan::Scale).await.tenant;
+        // Under a cap only what is new by then is reserved.
+        let plan = if cut % 2 == 0 { Plan::Pro } else { Plan::Scale };
+        let tenant = app.tenant(plan).await.tenant;
         let id = send(&app, &tenant, "parts.ndjson", &file).await;
         let mut app = app;
         // Cut short twice, the second time as far on again.
@@ -252,15 +187,6 @@ async fn wherever_it_is_cut_short_it_ends_as_if_it_had_not_been() {
             "cut at {cut}"
         );
     }
-}
-
-/// Step by step to the end.
-async fn whole(app: &TestApp, tenant: &TenantId, id: UploadId) {
-    while run(&app.app, tenant, id, Duration::ZERO)
-        .await
-        .expect("a step")
-        == Progress::More
-    {}
 }
 
 #[tokio::test]
@@ -361,4 +287,73 @@ async fn an_upload_whose_file_has_not_arrived_waits_for_it() {
     assert_eq!(found.clone().seen(now, None).status, Status::Pending);
     let late = now + TimeDelta::minutes(75);
     assert_eq!(found.seen(late, None).status, Status::Failed);
+}
+
+/// Deletes the collection that files go to.
+async fn delete(app: &TestApp, tenant: &TenantId) {
+    let (name, now) = ("parts".parse().expect("a collection"), app.app.clock.now());
+    let deleted = app.app.table.delete_collection(tenant, &name, now).await;
+    assert!(deleted.expect("an answer").is_some());
+}
+
+#[tokio::test]
+async fn an_upload_whose_collection_is_deleted_between_steps_ends_as_a_conflict() {
+    for is_made_anew in [false, true] {
+        let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+        let tenant = app.tenant(Plan::Scale).await.tenant;
+        let id = send(&app, &tenant, "parts.ndjson", &file(12_000)).await;
+        let first = run(&app.app, &tenant, id, Duration::ZERO).await.unwrap();
+        assert_eq!(first, Progress::More);
+        delete(&app, &tenant).await;
+        if is_made_anew {
+            let rows = [json!({"name": "Screw"})];
+            app.add(&tenant, ("parts", "product"), &rows).await;
+        }
+
+        whole(&app, &tenant, id).await;
+
+        let job = found(&app, &tenant, id).await;
+        assert_eq!(job.status, Status::Failed);
+        let detail = "The collection was deleted meanwhile";
+        assert_eq!(job.detail.as_deref(), Some(detail));
+        let left = records(&app, &tenant).await;
+        assert_eq!(left.len(), usize::from(is_made_anew));
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_was_cut_short_does_not_make_a_deleted_collection_anew() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Scale).await.tenant;
+    let rows = [json!({"name": "Screw"})];
+    app.add(&tenant, ("parts", "product"), &rows).await;
+    let id = send(&app, &tenant, "parts.ndjson", &file(6_000)).await;
+    let is_reserved = async || {
+        let summary = app.app.summary(&tenant).await.expect("a summary");
+        summary.caps.hold(id).is_some()
+    };
+    {
+        let mut step = pin!(run(&app.app, &tenant, id, LONG));
+        while !is_reserved().await {
+            poll_fn(|context| {
+                assert!(step.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        }
+    }
+    // What is under way may still arrive, as with a process that was killed.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    delete(&app, &tenant).await;
+    let now = app.app.clock.now() + TimeDelta::seconds(1);
+    let app = app.again(api::Router::new(), &SETTINGS, Some(now)).await;
+    app.advance(now - app.app.clock.now());
+
+    whole(&app, &tenant, id).await;
+
+    let job = found(&app, &tenant, id).await;
+    assert_eq!(job.status, Status::Failed);
+    let detail = "The collection was deleted meanwhile";
+    assert_eq!(job.detail.as_deref(), Some(detail));
+    assert!(records(&app, &tenant).await.is_empty());
 }

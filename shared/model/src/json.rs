@@ -1,9 +1,13 @@
 //! JSON as a careful server reads it: no duplicate keys, bounded depth, one form for one number.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
+
+use crate::fault::Fault;
 
 /// Parses one JSON document and refuses a key that stands twice in one object.
 ///
@@ -117,6 +121,37 @@ fn whole(number: &Number) -> Option<i64> {
     (double.fract() == 0.0 && double.abs() <= EXACT).then_some(double as i64)
 }
 
+/// The fault of the first number of a JSON text that [loses digits](loses_digits), at its place.
+#[must_use]
+pub fn imprecise(text: &str) -> Option<Fault> {
+    if !loses_digits(text) {
+        return None;
+    }
+    if let Ok(object) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+        for (name, value) in object {
+            if let Some(fault) = imprecise(value.get()) {
+                return Some(fault.at(&name));
+            }
+        }
+    } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) {
+        for (index, value) in items.into_iter().enumerate() {
+            if let Some(fault) = imprecise(value.get()) {
+                return Some(fault.at_index(index));
+            }
+        }
+    }
+    Some(too_many_digits())
+}
+
+/// What is wrong with a number that loses digits.
+#[must_use]
+pub fn too_many_digits() -> Fault {
+    Fault::new(
+        "number_precision",
+        "A number has more digits than can be kept; write it as a string",
+    )
+}
+
 /// As many significant digits name every double: a number with no more of them is taken for the
 /// double it came from.
 const DOUBLE_DIGITS: usize = 17;
@@ -206,6 +241,7 @@ pub(crate) fn part(tag: &[u8], bytes: &[u8], write: &mut impl FnMut(&[u8])) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Step;
     use serde_json::json;
 
     fn digested(value: &Value) -> Vec<u8> {
@@ -295,6 +331,18 @@ mod tests {
             digested(&json!({"a": 1, "b": 2})),
             digested(&json!({"b": 2, "a": 1}))
         );
+    }
+
+    #[test]
+    fn a_number_that_loses_digits_is_told_at_its_place() {
+        let path = |text: &str| imprecise(text).map(|fault| fault.path);
+        assert_eq!(path(r#"{"a": 1.5, "b": [1, {"c": "1e-400"}]}"#), None);
+        let name = |name: &str| Step::Name(name.to_owned());
+        assert_eq!(
+            path(r#"{"a": 1.5, "b": [1, {"c": 1e-400}]}"#),
+            Some(vec![name("b"), Step::Index(1), name("c")])
+        );
+        assert_eq!(path("123456789012345678901234"), Some(Vec::new()));
     }
 
     #[test]

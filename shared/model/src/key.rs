@@ -2,18 +2,21 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike};
+use chrono::{DateTime, Datelike, TimeDelta};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::fault::{self, Fault, Faults, Fields};
-use crate::id::KeyId;
+use crate::id::{KeyId, TenantId};
 use crate::time::Moment;
 
 /// How many keys a tenant may have, expired ones included.
 pub const MAX_KEYS: u32 = 100;
+
+/// How long a key's last use stands before a later one is written.
+pub const USE_STANDS: TimeDelta = TimeDelta::minutes(1);
 
 /// What an API key allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +73,38 @@ impl Key {
     /// Whether the key has ended: from the very instant of its expiry.
     #[must_use]
     pub fn has_expired(&self, now: Moment) -> bool {
-        self.expires_at.is_some_and(|end| end <= now)
+        ended(self.expires_at, now)
+    }
+}
+
+fn ended(end: Option<Moment>, now: Moment) -> bool {
+    end.is_some_and(|end| end <= now)
+}
+
+/// What a secret opens: whose it is and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// The tenant whose data the caller sees.
+    pub tenant: TenantId,
+    /// The key that the secret is of.
+    pub key: KeyId,
+    /// What the key allows.
+    pub scopes: Vec<Scope>,
+    /// When it ends; never, if `None`.
+    pub expires_at: Option<Moment>,
+}
+
+impl KeyHolder {
+    /// Whether the key has ended, as [`Key::has_expired`].
+    #[must_use]
+    pub fn has_expired(&self, now: Moment) -> bool {
+        ended(self.expires_at, now)
+    }
+
+    /// Whether the key may do what `scope` stands for. [`Scope::Admin`] may do everything.
+    #[must_use]
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 }
 
@@ -187,6 +221,9 @@ fn expiry(value: &Value, now: Moment) -> Result<Moment, Fault> {
 /// How many random bytes a secret holds.
 pub const SECRET_BYTES: usize = 28;
 
+/// What every secret begins with.
+const PREFIX: &str = "sk_live_";
+
 /// The secret of a key: `sk_live_`, 56 random hex digits and their CRC-32 in 8 more, so that a
 /// typo or a fake is told without a read, and a scanner can confirm a leak offline.
 ///
@@ -198,8 +235,19 @@ impl KeySecret {
     #[must_use]
     pub fn from_random(bytes: [u8; SECRET_BYTES]) -> Self {
         let random = hex::encode(bytes);
-        let check = crc32fast::hash(random.as_bytes());
-        Self(format!("sk_live_{random}{check:08x}").into())
+        let check = checksum(&random);
+        Self(format!("{PREFIX}{random}{check}").into())
+    }
+
+    /// Reads a secret that somebody shows. One that was mistyped or made up is none: its checksum
+    /// says so.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix(PREFIX)?;
+        let (random, check) = digits.split_at_checked(2 * SECRET_BYTES)?;
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_secret = random.bytes().all(is_digit) && check == checksum(random);
+        is_secret.then(|| Self(text.to_owned().into()))
     }
 
     /// What is kept of the secret.
@@ -215,6 +263,11 @@ impl KeySecret {
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
+}
+
+/// The CRC-32 of a secret's random digits, in 8 more.
+fn checksum(random: &str) -> String {
+    format!("{:08x}", crc32fast::hash(random.as_bytes()))
 }
 
 impl fmt::Debug for KeySecret {
@@ -344,5 +397,69 @@ mod tests {
         assert_eq!(check, format!("{:08x}", crc32fast::hash(random.as_bytes())));
         assert_eq!(secret.hash().as_str().len(), 64);
         assert!(!format!("{secret:?}{:?}", secret.hash()).contains("a5a5"));
+    }
+
+    #[test]
+    fn a_secret_is_read_as_it_was_issued() {
+        let secret = KeySecret::from_random([0xa5; SECRET_BYTES]);
+        let read = KeySecret::parse(secret.reveal()).unwrap();
+        assert_eq!(read.reveal(), secret.reveal());
+        assert_eq!(read.hash(), secret.hash());
+    }
+
+    #[test]
+    fn no_text_with_a_single_character_changed_is_a_secret() {
+        let secret = KeySecret::from_random([0xa5; SECRET_BYTES]);
+        let text = secret.reveal();
+        for at in 0..text.len() {
+            for other in ["0", "b", "f", "g", "S", " ", "\u{e9}", ""] {
+                let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+                let same = changed == text;
+                assert_eq!(KeySecret::parse(&changed).is_some(), same, "{at} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_secret_is_none() {
+        let secret = KeySecret::from_random([0xa5; SECRET_BYTES]);
+        let text = secret.reveal();
+        let digits = text.strip_prefix(PREFIX).unwrap();
+        for bad in [
+            String::new(),
+            PREFIX.to_owned(),
+            digits.to_owned(),
+            format!("{PREFIX}{}", "0".repeat(64)),
+            format!("{PREFIX}{}", "\u{e9}".repeat(32)),
+            format!("sk_test_{digits}"),
+            format!("{PREFIX}{}", digits.to_uppercase()),
+            format!("{text}0"),
+            format!("{text} "),
+            format!(" {text}"),
+            format!("{text}{digits}"),
+        ] {
+            assert!(KeySecret::parse(&bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_admins_key_allows_everything_and_another_what_it_names() {
+        let holder = |scopes: &[Scope]| KeyHolder {
+            tenant: "t".parse().unwrap(),
+            key: KeyId(uuid::Uuid::nil()),
+            scopes: scopes.to_vec(),
+            expires_at: Some("2026-03-08T12:00:01Z".parse().unwrap()),
+        };
+        for (_, scope) in SCOPES {
+            assert!(holder(&[Scope::Admin]).allows(scope));
+            for (_, other) in SCOPES {
+                assert_eq!(
+                    holder(&[other]).allows(scope),
+                    other == scope || other == Scope::Admin
+                );
+            }
+        }
+        assert!(!holder(&[Scope::Admin]).has_expired(now()));
+        assert!(holder(&[Scope::Admin]).has_expired("2026-03-08T12:00:01Z".parse().unwrap()));
     }
 }

@@ -1,4 +1,6 @@
-//! Records: what a row has to be to become one, and what identifies it.
+//! Records: what a row has to be to become one, what identifies it, and what changes it.
+
+mod edit;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,6 +9,8 @@ use crate::fault::{self, Fault, Faults, Fields};
 use crate::id::{CollectionName, RecordId, RecordType, UploadId};
 use crate::json;
 use crate::time::Moment;
+
+pub use edit::{MAX_BULK, NewRecord, RecordPatch, bulk};
 
 /// The largest record: name, description and data as JSON, in bytes.
 pub const MAX_RECORD_BYTES: usize = 48 * 1024;
@@ -31,7 +35,7 @@ pub enum Visibility {
     Public,
 }
 
-const VISIBILITIES: [(&str, Visibility); 2] = [
+pub(crate) const VISIBILITIES: [(&str, Visibility); 2] = [
     ("private", Visibility::Private),
     ("public", Visibility::Public),
 ];
@@ -88,6 +92,8 @@ pub enum Identity<'a> {
     Source(&'a str),
     /// Its content as first uploaded.
     Content(&'a Draft),
+    /// The call that made it, and nothing else made.
+    Call(UploadId),
 }
 
 impl Identity<'_> {
@@ -95,6 +101,7 @@ impl Identity<'_> {
     pub(crate) fn digest(&self, write: &mut impl FnMut(&[u8])) {
         match self {
             Self::Source(id) => json::part(b"source", id.as_bytes(), write),
+            Self::Call(id) => json::part(b"call", id.0.as_bytes(), write),
             Self::Content(draft) => {
                 json::part(b"name", draft.name.as_bytes(), write);
                 if let Some(description) = &draft.description {
@@ -208,21 +215,26 @@ impl Draft {
     }
 
     fn check(&self) -> Result<(), Fault> {
-        if self.data.values().map(json::depth).max().unwrap_or(0) >= MAX_DEPTH {
-            return Err(Fault::new(
-                "too_deep",
-                format!("Data is nested deeper than {MAX_DEPTH} levels"),
-            ));
-        }
-        let size = size(&self.name, self.description.as_deref(), &self.data);
-        if size > MAX_RECORD_BYTES {
-            return Err(Fault::new(
-                "too_large",
-                format!("A record has at most {MAX_RECORD_BYTES} bytes, this one has {size}"),
-            ));
-        }
-        Ok(())
+        check(&self.name, self.description.as_deref(), &self.data)
     }
+}
+
+/// Whether a record may be so deep and so large.
+fn check(name: &str, description: Option<&str>, data: &Map<String, Value>) -> Result<(), Fault> {
+    if data.values().map(json::depth).max().unwrap_or(0) >= MAX_DEPTH {
+        return Err(Fault::new(
+            "too_deep",
+            format!("Data is nested deeper than {MAX_DEPTH} levels"),
+        ));
+    }
+    let size = size(name, description, data);
+    if size > MAX_RECORD_BYTES {
+        return Err(Fault::new(
+            "too_large",
+            format!("A record has at most {MAX_RECORD_BYTES} bytes, this one has {size}"),
+        ));
+    }
+    Ok(())
 }
 
 fn size(name: &str, description: Option<&str>, data: &Map<String, Value>) -> usize {

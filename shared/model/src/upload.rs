@@ -9,6 +9,7 @@ use uuid::Builder;
 
 use crate::fault::{Fault, Step};
 use crate::id::{CollectionName, RecordType, UploadId};
+use crate::record::SourceType;
 use crate::time::{self, Moment};
 
 /// How many row errors an answer lists.
@@ -131,6 +132,19 @@ pub enum Way {
     Replace,
     /// By an address of its own, to be processed in the background.
     File,
+    /// None does: the request is a list of records.
+    Batch,
+}
+
+impl Way {
+    /// How the records of such an upload come in.
+    #[must_use]
+    pub fn source_type(self) -> SourceType {
+        match self {
+            Self::Request | Self::Replace | Self::File => SourceType::FileUpload,
+            Self::Batch => SourceType::Api,
+        }
+    }
 }
 
 /// How far the part is that is being written: it is not counted before its end.
@@ -155,6 +169,9 @@ pub struct Checkpoint {
     pub attempt: u32,
     /// Whether something may have been written under that attempt.
     pub begun: bool,
+    /// The number of the collection that it has reserved room in: one of the same name that is made
+    /// anew has another.
+    pub number: Option<u32>,
     /// The generation of the collection that the parts before it went to.
     pub generation: Option<u32>,
     /// The most attempts that there were at a part.
@@ -304,7 +321,7 @@ impl Job {
             (Status::Pending, _) if self.until + ARRIVAL <= now => {
                 "The file did not arrive in time"
             }
-            (Status::Processing, Way::Request | Way::Replace) if is_over || before => {
+            (Status::Processing, Way::Request | Way::Replace | Way::Batch) if is_over || before => {
                 "The upload was cut short; send the file again to complete it"
             }
             (Status::Processing, Way::File) if self.until + SILENCE <= now => {
@@ -358,6 +375,14 @@ mod tests {
             ),
             (Status::Processing, Way::Request, 15, false, Status::Failed),
             (Status::Processing, Way::Replace, 1, true, Status::Failed),
+            (
+                Status::Processing,
+                Way::Batch,
+                14,
+                false,
+                Status::Processing,
+            ),
+            (Status::Processing, Way::Batch, 15, false, Status::Failed),
             (Status::Processing, Way::File, 1, true, Status::Processing),
             (Status::Processing, Way::File, 60, false, Status::Processing),
             (Status::Processing, Way::File, 375, false, Status::Failed),

@@ -9,7 +9,7 @@ mod text;
 pub(crate) use document::{document, exact};
 pub(crate) use paths::Paths;
 pub(crate) use schema::{
-    CREATED, Fields, ID_HIGH, ID_LOW, KIND_FOLDED, NAME_FOLDED, NUMBERS, STRINGS, UPDATED,
-    register, schema,
+    CREATED, EVERYBODY, Fields, ID_HIGH, ID_LOW, KIND_FOLDED, NAME_FOLDED, NUMBERS, STRINGS,
+    UPDATED, register, schema,
 };
 pub(crate) use text::{bare_identifier, fold, stems, value};

@@ -1,14 +1,15 @@
 //! Filters: conditions on the record type and on the fields of `collection_data`.
 
+use std::iter;
 use std::ops::Bound;
 
 use model::fault::Fault;
 use serde_json::{Map, Value};
 use tantivy::Term;
-use tantivy::query::{BooleanQuery, EmptyQuery, Occur, Query, RangeQuery, TermQuery};
-use tantivy::schema::IndexRecordOption;
+use tantivy::query::{BooleanQuery, EmptyQuery, Occur, Query, RangeQuery};
 
 use crate::analysis::{Fields, NUMBERS, Paths, STRINGS, exact, fold, value};
+use crate::query::term;
 
 /// The most conditions of one request.
 const MAX_FILTERS: usize = 20;
@@ -113,6 +114,12 @@ fn operand(value: &Value) -> Result<Operand, Fault> {
     }
 }
 
+/// Whether a field's own name ends in a suffix, so that a filter by it means one thing or another.
+pub(crate) fn is_suffixed(field: &str) -> bool {
+    let mut suffixes = SUFFIXES.iter();
+    suffixes.any(|(suffix, _)| field.ends_with(suffix))
+}
+
 impl Filter {
     /// A field whose own name ends in a suffix wins over the suffix.
     fn resolve(&self, paths: &Paths) -> (&str, Operator) {
@@ -126,6 +133,13 @@ impl Filter {
                 (!field.is_empty()).then_some((field, *operator))
             })
             .unwrap_or((&self.name, Operator::Equal))
+    }
+
+    /// What it may call a field: its whole name, or that without a suffix.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let suffixes = SUFFIXES.iter();
+        let shorter = suffixes.filter_map(|(suffix, _)| self.name.strip_suffix(suffix));
+        iter::once(self.name.as_str()).chain(shorter)
     }
 
     /// The query that the filter stands for.
@@ -268,10 +282,6 @@ fn number_term(fields: &Fields, path: &str, number: f64) -> Term {
     // Zero has two doubles.
     term.append_type_and_fast_value(number + 0.0);
     term
-}
-
-fn term(term: Term) -> Box<dyn Query> {
-    Box::new(TermQuery::new(term, IndexRecordOption::Basic))
 }
 
 fn any_of(mut any: Vec<Box<dyn Query>>) -> Box<dyn Query> {

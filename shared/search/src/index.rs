@@ -1,21 +1,24 @@
 //! An index that is open for searching.
 
+mod kinds;
 mod run;
 pub(crate) mod warm;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use model::fault::Fault;
-use model::id::RecordId;
+use model::id::{RecordId, RecordType};
 use model::index::Pointer;
 use model::record::Record;
 use serde::Serialize;
 use tantivy::{IndexReader, ReloadPolicy};
 
-use crate::analysis::Paths;
-use crate::class::Class;
+use crate::analysis::{self, Paths};
+use crate::class::{Class, classify};
 use crate::pack::{self, Pack};
+use crate::rank::Rank;
 use crate::request::Request;
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
@@ -100,6 +103,18 @@ pub enum Mode {
     Filter,
 }
 
+/// How much of what a query asks for its hits have. Of several indexes, only those count that have the
+/// most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// What it identifies, or all that its filters leave.
+    Exact,
+    /// Every word.
+    EveryWord,
+    /// Any word.
+    AnyWord,
+}
+
 /// One result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
@@ -114,18 +129,52 @@ pub struct Hit {
 pub struct Page {
     /// The hits, in order.
     pub hits: Vec<Hit>,
+    /// What each of them is ordered by.
+    pub ranks: Vec<Rank>,
     /// How many there are in all, exactly.
     pub total: usize,
+    /// The record types of all that the audience may find, where the request wants them.
+    pub kinds: BTreeSet<RecordType>,
     /// How the search was answered.
     pub mode: Mode,
     /// What the query looked like.
     pub class: Class,
+    /// How much of it the hits have.
+    pub fit: Fit,
     /// Whether nothing matched at first, and less was asked for.
     pub fell_back: bool,
     /// The time to classify the query.
     pub classify_time: Duration,
     /// The time to search.
     pub search_time: Duration,
+}
+
+impl Page {
+    /// What a request finds where there is nothing.
+    #[must_use]
+    pub fn nothing(request: &Request) -> Self {
+        let class = classify(&request.query);
+        let (mode, fit, fell_back) = match class {
+            Class::Filter => (Mode::Filter, Fit::Exact, false),
+            Class::Identifier => (Mode::Fulltext, Fit::AnyWord, true),
+            Class::Keyword | Class::NaturalLanguage => {
+                let fell_back = analysis::stems(&request.query).len() > 1;
+                (Mode::Fulltext, Fit::AnyWord, fell_back)
+            }
+        };
+        Self {
+            hits: Vec::new(),
+            ranks: Vec::new(),
+            total: 0,
+            kinds: BTreeSet::new(),
+            mode,
+            class,
+            fit,
+            fell_back,
+            classify_time: Duration::ZERO,
+            search_time: Duration::ZERO,
+        }
+    }
 }
 
 /// The index of one generation of one collection: the packs of a pointer, and changes that this
@@ -222,7 +271,11 @@ impl Index {
         let classify_time = started.elapsed();
 
         let started = Instant::now();
-        let plan = plan.compiled()?;
+        let plan = if plan.has_to_look() {
+            tokio::task::spawn_blocking(|| plan.compiled()).await??
+        } else {
+            plan.compiled()?
+        };
         // What crosses a network is fetched at once before it is read piece by piece.
         if self.store.is_remote() {
             plan.warm().await?;

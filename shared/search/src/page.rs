@@ -14,6 +14,9 @@ use crate::analysis::{ID_HIGH, ID_LOW};
 /// is what the hit scores.
 pub(crate) type Key = (u64, u64, u64, u32);
 
+/// A place in an order: what a hit is ordered by there.
+pub(crate) type Place = (u64, u64, u64);
+
 /// Reads an order in one segment.
 pub(crate) trait Primary: Send + Sync + 'static {
     /// The number that a document with that score is ordered by, and what it scores.
@@ -37,6 +40,8 @@ pub(crate) struct Page<O> {
     pub(crate) order: O,
     pub(crate) limit: usize,
     pub(crate) offset: usize,
+    /// Only hits after this place are on it. All are counted.
+    pub(crate) after: Option<Place>,
 }
 
 /// What is kept of one segment.
@@ -45,6 +50,7 @@ pub(crate) struct Kept<P> {
     high: Column<u64>,
     low: Column<u64>,
     most: usize,
+    after: Option<Place>,
     keys: Vec<Key>,
     /// No key from here on can be on the page.
     end: Option<Key>,
@@ -66,6 +72,7 @@ impl<O: Order> Collector for Page<O> {
             high: columns.u64(ID_HIGH)?,
             low: columns.u64(ID_LOW)?,
             most: self.offset + self.limit,
+            after: self.after,
             keys: Vec::new(),
             end: None,
             matches: 0,
@@ -104,6 +111,12 @@ impl<P: Primary> SegmentCollector for Kept<P> {
         }
         let half = |column: &Column<u64>| column.first(doc).unwrap_or_default();
         let key = (primary, half(&self.high), half(&self.low), score);
+        if self
+            .after
+            .is_some_and(|after| (key.0, key.1, key.2) <= after)
+        {
+            return;
+        }
         if self.end.is_some_and(|end| key >= end) {
             return;
         }

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use tantivy::collector::Collector;
+use tantivy::collector::{Collector, Count};
 use tantivy::query::{
-    AllQuery, Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query,
-    TermQuery,
+    AllQuery, Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, ExistsQuery,
+    Occur, Query, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Searcher, Term};
 
-use crate::analysis::{Fields, bare_identifier};
+use crate::analysis::{EVERYBODY, Fields, bare_identifier};
+use crate::request::Audience;
 
 /// How much more a word of the name weighs than one of the rest.
 const NAME_BOOST: f32 = 3.0;
@@ -33,14 +34,35 @@ pub(crate) struct Scaled {
     pub everything: bool,
 }
 
-/// What matches by identifier, exactly.
-pub(crate) fn identifier(fields: &Fields, query: &str) -> Option<Box<dyn Query>> {
+/// What matches by identifier, exactly: by its source's only for its owner.
+pub(crate) fn identifier(
+    fields: &Fields,
+    audience: Audience,
+    query: &str,
+) -> Option<Box<dyn Query>> {
     let bare = bare_identifier(query)?;
-    let term = TermQuery::new(
-        Term::from_field_text(fields.identifier, &bare),
-        IndexRecordOption::Basic,
-    );
-    Some(Box::new(ConstScoreQuery::new(Box::new(term), IDENTIFIED)))
+    let called = |field| term(Term::from_field_text(field, &bare));
+    let identifier = match audience {
+        Audience::Owner => either(called(fields.identifier), called(fields.source)),
+        Audience::Everybody => called(fields.identifier),
+    };
+    Some(Box::new(ConstScoreQuery::new(identifier, IDENTIFIED)))
+}
+
+/// What everybody may find.
+pub(crate) fn public(fields: &Fields) -> Box<dyn Query> {
+    term(Term::from_field_text(fields.audience, EVERYBODY))
+}
+
+/// What everybody may find of what has the column of a value.
+pub(crate) fn publicly(fields: &Fields, column: String) -> Box<dyn Query> {
+    let has = ExistsQuery::new(column, false);
+    all_of(vec![public(fields), Box::new(has)])
+}
+
+/// What has a term.
+pub(crate) fn term(term: Term) -> Box<dyn Query> {
+    Box::new(TermQuery::new(term, IndexRecordOption::Basic))
 }
 
 /// The terms that words are looked up by, in every segment.
@@ -92,19 +114,44 @@ pub(crate) fn words(
     }))
 }
 
+/// How many words a document's field is taken to have on average where what it has must not show.
+const SOME_WORDS: u64 = 16;
+
 /// A searcher that looks up only once in how many documents a term is: the scale of a score and the
 /// score itself both ask.
 pub(crate) struct Counted<'a> {
     searcher: &'a Searcher,
+    among: Option<Among>,
     found: Mutex<HashMap<Term, u64>>,
 }
 
+/// Documents that alone count, so that a score tells nothing of others.
+struct Among {
+    which: Box<dyn Query>,
+    count: u64,
+}
+
 impl<'a> Counted<'a> {
-    pub(crate) fn new(searcher: &'a Searcher) -> Self {
-        Self {
+    /// A searcher whose scores follow from all documents, or from those alone that the audience may
+    /// find.
+    pub(crate) fn new(
+        searcher: &'a Searcher,
+        fields: &Fields,
+        audience: Audience,
+    ) -> tantivy::Result<Self> {
+        let among = match audience {
+            Audience::Owner => None,
+            Audience::Everybody => {
+                let which = public(fields);
+                let count = searcher.search(which.as_ref(), &Count)? as u64;
+                Some(Among { which, count })
+            }
+        };
+        Ok(Self {
             searcher,
+            among,
             found: Mutex::default(),
-        }
+        })
     }
 
     /// Runs a query.
@@ -128,11 +175,17 @@ impl<'a> Counted<'a> {
 
 impl Bm25StatisticsProvider for Counted<'_> {
     fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
-        self.searcher.total_num_tokens(field)
+        match &self.among {
+            None => self.searcher.total_num_tokens(field),
+            Some(among) => Ok(among.count * SOME_WORDS),
+        }
     }
 
     fn total_num_docs(&self) -> tantivy::Result<u64> {
-        self.searcher.total_num_docs()
+        match &self.among {
+            None => self.searcher.total_num_docs(),
+            Some(among) => Ok(among.count),
+        }
     }
 
     fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
@@ -140,7 +193,13 @@ impl Bm25StatisticsProvider for Counted<'_> {
         if let Some(found) = found().get(term) {
             return Ok(*found);
         }
-        let with = self.searcher.doc_freq(term)?;
+        let with = match &self.among {
+            None => self.searcher.doc_freq(term)?,
+            Some(among) => {
+                let both = all_of(vec![self::term(term.clone()), among.which.box_clone()]);
+                self.searcher.search(both.as_ref(), &Count)? as u64
+            }
+        };
         found().insert(term.clone(), with);
         Ok(with)
     }
@@ -152,6 +211,11 @@ pub(crate) fn either(left: Box<dyn Query>, right: Box<dyn Query>) -> Box<dyn Que
         (Occur::Should, left),
         (Occur::Should, right),
     ]))
+}
+
+fn all_of(queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+    let all = queries.into_iter().map(|query| (Occur::Must, query));
+    Box::new(BooleanQuery::new(all.collect()))
 }
 
 /// What matches a query and all of `conditions`, which do not move its score.

@@ -1,5 +1,9 @@
 //! Orders of hits. Every order ends with the id, so that pages of one query never overlap.
 
+use std::cmp::Ordering;
+
+use model::id::RecordId;
+use model::time::Moment;
 use tantivy::collector::sort_key::{NaturalComparator, ReverseComparator, SortByString};
 use tantivy::collector::{Collector, Count, SegmentSortKeyComputer, SortKeyComputer, TopDocs};
 use tantivy::columnar::{Column, ColumnType, MonotonicallyMappableToU64};
@@ -21,8 +25,73 @@ const NAMED_BY_THE_WAY: u32 = 995_000;
 /// The best score of a hit by words.
 const BEST_WORDS: f32 = 990_000.0;
 
-/// A hit: the two halves of its id, and its score in [`SCORE_UNIT`]s.
-pub(crate) type Ranked = ((u64, u64), u32);
+/// A hit.
+pub(crate) struct Ranked {
+    pub(crate) rank: Rank,
+    /// The two halves of its id.
+    pub(crate) id: (u64, u64),
+    /// In [`SCORE_UNIT`]s.
+    pub(crate) score: u32,
+}
+
+/// What the hits of one request are ordered by before their ids, those of different indexes too.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rank {
+    /// A score or a moment, turned so that the least comes first.
+    Number(u64),
+    /// A value of the record: a number, or else a text. What has neither comes last both ways.
+    Value {
+        /// The number, if it is one.
+        number: Option<f64>,
+        /// The text, if it is one.
+        text: Option<String>,
+        /// Which end comes first.
+        direction: Direction,
+    },
+}
+
+impl Rank {
+    /// Which of two comes first; it is for their ids to say if they are equal.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Number(left), Self::Number(right)) => left.cmp(right),
+            (
+                Self::Value {
+                    number,
+                    text,
+                    direction,
+                },
+                Self::Value {
+                    number: other_number,
+                    text: other_text,
+                    ..
+                },
+            ) => {
+                let numbers = (number.as_ref(), other_number.as_ref());
+                let texts = (text.as_ref(), other_text.as_ref());
+                by_value(numbers, *direction, f64::total_cmp)
+                    .then_with(|| by_value(texts, *direction, String::cmp))
+            }
+            // Hits of one request are all ordered by the same.
+            _ => Ordering::Equal,
+        }
+    }
+}
+
+fn by_value<T>(
+    values: (Option<&T>, Option<&T>),
+    direction: Direction,
+    compare: impl Fn(&T, &T) -> Ordering,
+) -> Ordering {
+    match (values, direction) {
+        ((Some(left), Some(right)), Direction::Ascending) => compare(left, right),
+        ((Some(left), Some(right)), Direction::Descending) => compare(right, left),
+        ((Some(_), None), _) => Ordering::Less,
+        ((None, Some(_)), _) => Ordering::Greater,
+        ((None, None), _) => Ordering::Equal,
+    }
+}
 
 /// An order of hits.
 pub(crate) enum Ranking<'a> {
@@ -39,11 +108,11 @@ pub(crate) fn run(
     score: ByScore,
     order: &Ranking,
     paths: &Paths,
-    (limit, offset): (u32, u32),
+    (limit, offset, after): (u32, u32, Option<(Moment, RecordId)>),
 ) -> tantivy::Result<(Vec<Ranked>, usize)> {
     let page = (limit as usize, offset as usize);
     let sort = match order {
-        Ranking::Relevance => return plain(searcher, query, score, page),
+        Ranking::Relevance => return plain(searcher, query, score, page, None),
         Ranking::By(sort) => sort,
     };
     let direction = match sort.direction {
@@ -56,19 +125,33 @@ pub(crate) fn run(
         score,
     };
     let string = |column: &str| (SortByString::for_field(column), direction);
+    let value = |(number, text): (Option<f64>, Option<String>)| Rank::Value {
+        number,
+        text,
+        direction: sort.direction,
+    };
     let top = TopDocs::with_limit(page.0).and_offset(page.1);
     match sort.field.as_str() {
-        "created_at" => plain(searcher, query, moment(CREATED), page),
-        "updated_at" => plain(searcher, query, moment(UPDATED), page),
+        "created_at" => {
+            let after = after.map(|(at, id)| {
+                let (high, low) = id.0.as_u64_pair();
+                let at = i64_to_u64(at.timestamp_micros());
+                (sort.direction.key(at), high, low)
+            });
+            plain(searcher, query, moment(CREATED), page, after)
+        }
+        "updated_at" => plain(searcher, query, moment(UPDATED), page, None),
         "name" => three(
             searcher,
             query,
             top.order_by((string(NAME_FOLDED), ById, score)),
+            |text: Option<String>| value((None, text)),
         ),
         "record_type" => three(
             searcher,
             query,
             top.order_by((string(KIND_FOLDED), ById, score)),
+            |text: Option<String>| value((None, text)),
         ),
         field => {
             // A field that no record has leaves the order to the id.
@@ -78,8 +161,8 @@ pub(crate) fn run(
             };
             let text = string(&format!("{STRINGS}.{path}"));
             // Nested: a flat tuple of four forgets the directions of its parts.
-            let value = ((number, direction), text);
-            three(searcher, query, top.order_by((value, ById, score)))
+            let key = ((number, direction), text);
+            three(searcher, query, top.order_by((key, ById, score)), value)
         }
     }
 }
@@ -89,16 +172,20 @@ fn plain(
     query: &dyn Query,
     order: impl page::Order,
     (limit, offset): (usize, usize),
+    after: Option<page::Place>,
 ) -> tantivy::Result<(Vec<Ranked>, usize)> {
     let page = Page {
         order,
         limit,
         offset,
+        after,
     };
     let (keys, total) = searcher.search(query, &page)?;
-    let hits = keys
-        .into_iter()
-        .map(|(_, high, low, score)| ((high, low), score));
+    let hits = keys.into_iter().map(|(primary, high, low, score)| Ranked {
+        rank: Rank::Number(primary),
+        id: (high, low),
+        score,
+    });
     Ok((hits.collect(), total))
 }
 
@@ -108,9 +195,14 @@ fn three<K: Send + 'static>(
     searcher: &Counted,
     query: &dyn Query,
     by: impl Collector<Fruit = Fruit<K>>,
+    rank: impl Fn(K) -> Rank,
 ) -> tantivy::Result<(Vec<Ranked>, usize)> {
     let (hits, total) = searcher.search(query, &(by, Count))?;
-    let hits = hits.into_iter().map(|((_, id, score), _)| (id, score));
+    let hits = hits.into_iter().map(|((key, id, score), _)| Ranked {
+        rank: rank(key),
+        id,
+        score,
+    });
     Ok((hits.collect(), total))
 }
 
@@ -268,6 +360,16 @@ struct ByMoment {
     score: ByScore,
 }
 
+impl Direction {
+    /// The number by which a number is ordered, least first.
+    fn key(self, number: u64) -> u64 {
+        match self {
+            Self::Ascending => number,
+            Self::Descending => !number,
+        }
+    }
+}
+
 struct MomentColumn {
     moments: Column<i64>,
     direction: Direction,
@@ -293,11 +395,7 @@ impl page::Order for ByMoment {
 impl Primary for MomentColumn {
     fn of(&self, doc: DocId, score: Score) -> (u64, u32) {
         let moment = i64_to_u64(self.moments.first(doc).unwrap_or_default());
-        let key = match self.direction {
-            Direction::Ascending => moment,
-            Direction::Descending => !moment,
-        };
-        (key, self.score.scaled(score))
+        (self.direction.key(moment), self.score.scaled(score))
     }
 }
 

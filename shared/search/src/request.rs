@@ -1,7 +1,8 @@
 //! What a client asks for.
 
 use model::fault::{self, Fault, Fields};
-use model::id::RecordType;
+use model::id::{RecordId, RecordType};
+use model::time::Moment;
 use serde_json::Value;
 
 use crate::filter::{self, Filter};
@@ -19,6 +20,16 @@ pub const DEFAULT_LIMIT: u32 = 20;
 /// How far into the results a page may start.
 pub const MAX_OFFSET: u32 = 100_000;
 
+/// Whose records are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Audience {
+    /// All of them, for the tenant that has them.
+    #[default]
+    Owner,
+    /// Public ones alone, for everybody.
+    Everybody,
+}
+
 /// A search, or a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -30,9 +41,15 @@ pub struct Request {
     pub offset: u32,
     /// The order, if not the one that follows from the query.
     pub sort: Option<Sort>,
+    /// Who asks.
+    pub audience: Audience,
+    /// Whether the page is to tell the record types of all that the audience may find.
+    pub kinds: bool,
     pub(crate) filters: Vec<Filter>,
     /// Only this record type, in its very spelling.
     pub(crate) record_type: Option<RecordType>,
+    /// Only what comes after a record made then, in an order by `created_at`.
+    pub(crate) after: Option<(Moment, RecordId)>,
 }
 
 /// An order.
@@ -65,8 +82,35 @@ impl Request {
                 field: "created_at".to_owned(),
                 direction: Direction::Descending,
             }),
+            audience: Audience::Owner,
+            kinds: false,
             filters: Vec::new(),
             record_type,
+            after: None,
+        }
+    }
+
+    /// The list from after a record on, by when that was made and its id: whatever was made or deleted
+    /// since, what comes after it neither repeats nor is left out.
+    #[must_use]
+    pub fn after(mut self, after: Option<(Moment, RecordId)>) -> Self {
+        self.after = after;
+        self
+    }
+
+    /// A search by a text alone, as [`query_text`] reads it.
+    #[must_use]
+    pub fn short(query: String, limit: u32, offset: u32) -> Self {
+        Self {
+            query,
+            limit,
+            offset,
+            sort: None,
+            audience: Audience::Owner,
+            kinds: false,
+            filters: Vec::new(),
+            record_type: None,
+            after: None,
         }
     }
 
@@ -83,16 +127,23 @@ impl Request {
             limit: limit?.unwrap_or(DEFAULT_LIMIT),
             offset: offset?.unwrap_or(0),
             sort: sort?,
+            audience: Audience::Owner,
+            kinds: false,
             filters: filters?.unwrap_or_default(),
             record_type: None,
+            after: None,
         })
     }
 }
 
 fn query(value: &Value) -> Result<String, Fault> {
-    let query = fault::string(value)?;
-    fault::length(query, 0, MAX_QUERY)?;
-    Ok(query.trim().to_owned())
+    query_text(fault::string(value)?)
+}
+
+/// Reads the text of a query.
+pub fn query_text(text: &str) -> Result<String, Fault> {
+    fault::length(text, 0, MAX_QUERY)?;
+    Ok(text.trim().to_owned())
 }
 
 fn sort(value: &Value) -> Result<Sort, Fault> {

@@ -1,6 +1,7 @@
 //! Collections and their counters.
 //!
-//! - `TENANT#<tenant>#SUMMARY` / `COLL#<name>`: the collection
+//! - `TENANT#<tenant>#SUMMARY` / `COLL#<name>`: the collection; `schemas` counts what was put of
+//!   them, so that none is missed when the collection is deleted ([`crate::gone`])
 //! - `TENANT#<tenant>#SUMMARY` / `COUNT#<number>#<shard>`: what is counted of the records in one
 //!   shard of the first generation; 16 items, summed on read. A later generation's have its number
 //!   too: `COUNT#<number>#<shard>#<generation>`
@@ -10,9 +11,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::collection::{Collection, Counts, Lease, Replace, Retired};
+use aws_sdk_dynamodb::types::AttributeValue;
+use model::collection::{Collection, CollectionPatch, Counts, Lease, Replace, Retired};
 use model::id::{CollectionName, RecordType, TenantId};
 use model::index::Pointer;
+use model::record::Visibility;
 use model::time::{Moment, stored};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +27,9 @@ use crate::{Error, Result, Table};
 
 pub(crate) const PREFIX: &str = "COLL#";
 pub(crate) const COUNT_PREFIX: &str = "COUNT#";
+
+/// The attribute that counts the schemas that were put.
+pub(crate) const SCHEMAS: &str = "schemas";
 
 #[derive(Serialize, Deserialize)]
 struct Body {
@@ -39,6 +45,11 @@ struct Body {
     retired: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     record_types: BTreeSet<RecordType>,
+    description: Option<String>,
+    category: Option<String>,
+    default_visibility: Option<Visibility>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    listed: bool,
     live: bool,
     /// The pointer of each generation's index.
     #[serde(default)]
@@ -91,6 +102,10 @@ pub(crate) fn new(name: &CollectionName, number: u32, format: u32) -> Collection
         replace: None,
         retired: Vec::new(),
         record_types: BTreeSet::new(),
+        description: None,
+        category: None,
+        default_visibility: Visibility::default(),
+        listed: false,
         indexes: BTreeMap::from([(1, Pointer::empty(format, 1, 0))]),
         lease: None,
     }
@@ -112,6 +127,10 @@ pub(crate) fn reserved(tenant: &TenantId, collection: &Collection) -> Result<Ite
             .map(retired_text)
             .collect(),
         record_types: collection.record_types.clone(),
+        description: collection.description.clone(),
+        category: collection.category.clone(),
+        default_visibility: None,
+        listed: collection.listed,
         live: false,
         index: indexes
             .map(|(generation, pointer)| (generation.to_string(), pointer.clone()))
@@ -138,6 +157,10 @@ pub(crate) fn read(item: Item) -> Result<(Collection, bool)> {
             .filter_map(|text| read_retired(text))
             .collect(),
         record_types: body.record_types,
+        description: body.description,
+        category: body.category,
+        default_visibility: body.default_visibility.unwrap_or_default(),
+        listed: body.listed,
         indexes: body
             .index
             .into_iter()
@@ -159,6 +182,55 @@ impl Table {
         let found = item.map(read).transpose()?;
         Ok(found.and_then(|(collection, live)| live.then_some(collection)))
     }
+
+    /// Changes what the owner of a collection says of it, in one conditional update, and returns the
+    /// collection as it is then; `None` if there is none, or one that is only reserved.
+    pub async fn update_collection(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+        patch: &CollectionPatch,
+    ) -> Result<Option<Collection>> {
+        if patch.is_empty() {
+            return self.find_collection(tenant, name).await;
+        }
+        let updated = self.update(&key(tenant, name), &patched(patch)?).await?;
+        let updated = updated.map(read).transpose()?;
+        Ok(updated.map(|(collection, _)| collection))
+    }
+}
+
+/// What a patch does to a collection that is live.
+fn patched(patch: &CollectionPatch) -> Result<Change> {
+    let mut change = Change::default();
+    let (mut set, mut remove) = (Vec::new(), Vec::new());
+    for (name, text) in [
+        ("description", &patch.description),
+        ("category", &patch.category),
+    ] {
+        let Some(text) = text else { continue };
+        change = change.name(format!("#{name}"), name);
+        if let Some(text) = text {
+            set.push(format!("#{name} = :{name}"));
+            change = change.value(format!(":{name}"), item::text(text));
+        } else {
+            remove.push(format!("#{name}"));
+        }
+    }
+    if let Some(visibility) = patch.default_visibility {
+        set.push("default_visibility = :visibility".to_owned());
+        change = change.value(":visibility", item::value(&visibility)?);
+    }
+    let mut expression = String::new();
+    for (verb, parts) in [("SET", set), ("REMOVE", remove)] {
+        if !parts.is_empty() {
+            expression += &format!("{verb} {} ", parts.join(", "));
+        }
+    }
+    Ok(change
+        .set(expression.trim_end())
+        .when("live = :live")
+        .value(":live", AttributeValue::Bool(true)))
 }
 
 /// What is counted in shards. One shard may be below zero for a while: a record whose upload has not

@@ -2,16 +2,18 @@
 //!
 //! - `TENANT#<tenant>#KEYS` / `KEY#<id>`: the key, with the hash of its live secret
 //! - `TENANT#<tenant>#KEYS` / `COUNT`: how many there are, for the cap
-//! - `KEYHASH#<sha256>` / `KEYHASH`: whose secret this is and what it may do
+//! - `KEYHASH#<sha256>` / `KEYHASH`: whose secret this is and what it may do; one consistent read by
+//!   every call that shows a secret
 //!
 //! A key and its hash item change in one transaction: no crash leaves a key without its hash, or
 //! a dead secret alive.
 
 use model::id::{KeyId, TenantId};
-use model::key::{Key, KeyHash, KeyPatch, MAX_KEYS, Scope};
+use model::key::{Key, KeyHash, KeyHolder, KeyPatch, MAX_KEYS, Scope, USE_STANDS};
 use model::quickstart::Step;
-use model::time::Moment;
-use serde::{Deserialize, Serialize};
+use model::time::{Moment, stored};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::item::{self, Item, moment, moment_option};
 use crate::retry::{ABSENT, Change, Outcome, PRESENT};
@@ -54,13 +56,31 @@ struct Body {
 }
 
 /// What the lookup by hash finds.
-#[derive(Serialize)]
-struct HashBody<'a> {
-    tenant: &'a TenantId,
+#[derive(Serialize, Deserialize)]
+struct HashBody {
+    #[serde(deserialize_with = "read_tenant")]
+    tenant: TenantId,
     key: KeyId,
-    scopes: &'a [Scope],
-    #[serde(with = "moment_option")]
+    scopes: Vec<Scope>,
+    #[serde(with = "moment_option", default)]
     expires_at: Option<Moment>,
+}
+
+fn read_tenant<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<TenantId, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse()
+        .map_err(|_| D::Error::custom("not a tenant's name"))
+}
+
+impl From<HashBody> for KeyHolder {
+    fn from(body: HashBody) -> Self {
+        Self {
+            tenant: body.tenant,
+            key: body.key,
+            scopes: body.scopes,
+            expires_at: body.expires_at,
+        }
+    }
 }
 
 impl Body {
@@ -107,9 +127,9 @@ fn hash_key(hash: &KeyHash) -> item::Key {
 
 fn hash_item(tenant: &TenantId, key: &Key, hash: &KeyHash) -> Result<Item> {
     let body = HashBody {
-        tenant,
+        tenant: tenant.clone(),
         key: key.id,
-        scopes: &key.scopes,
+        scopes: key.scopes.clone(),
         expires_at: key.expires_at,
     };
     item::build(&hash_key(hash), &body)
@@ -183,6 +203,25 @@ impl Table {
             .map(item::read::<Body>)
             .transpose()?
             .map(Body::into_key))
+    }
+
+    /// Whose secret has this hash: one read by key, so that it finds what was true when it was asked.
+    pub async fn find_holder(&self, hash: &KeyHash) -> Result<Option<KeyHolder>> {
+        let item = self.get(&hash_key(hash)).await?;
+        let body = item.map(item::read::<HashBody>).transpose()?;
+        Ok(body.map(KeyHolder::from))
+    }
+
+    /// Notes that a key was used, unless that was noted within the last minute or the key is gone, and
+    /// says whether it did. One write of the key's item.
+    pub async fn touch_key(&self, tenant: &TenantId, id: KeyId, now: Moment) -> Result<bool> {
+        let used = Change::update("SET last_used_at = :now")
+            .when(format!(
+                "{PRESENT} AND (attribute_not_exists(last_used_at) OR last_used_at <= :before)"
+            ))
+            .value(":now", item::text(stored(now)))
+            .value(":before", item::text(stored(now - USE_STANDS)));
+        Ok(self.update(&key_of(tenant, id), &used).await?.is_some())
     }
 
     /// Revokes a key and says whether there was one. Of a rotation at the same time, the key that

@@ -6,7 +6,8 @@
 //!
 //! Every partition key begins with `TENANT#<tenant>#` and says what the partition holds, so that
 //! one tenant's items cannot be reached with another's name and a role can be confined to a kind
-//! of item. The one exception is the lookup of a key by its hash, `KEYHASH#<sha256>`.
+//! of item. The exceptions are the lookup of a key by its hash, `KEYHASH#<sha256>`, and what is
+//! everybody's, `OPEN#...`.
 //!
 //! | partition | sort key | item |
 //! |---|---|---|
@@ -20,19 +21,28 @@
 //! | `TENANT#t#KEYS` | `KEY#<id>`, `COUNT` | [`key`] |
 //! | `TENANT#t#LIMIT` | `WINDOW` | [`limit`] |
 //! | `TENANT#t#OPEN` | `<period>#<number>#<shard>` | [`open`] |
+//! | `TENANT#t#AGENTS` | `<period>#<shard>#<agent>`, `NAMES#<day>` | [`agents`] |
+//! | `TENANT#t#USAGE` | `<period>#<key>` | [`usage`] |
 //! | `TENANT#t#MARKERS` | `<collection>#<number>#<generation>#...` | [`marker`] |
 //! | `TENANT#t#BATCH#<upload>` | `<part>` | [`marker`] |
 //! | `TENANT#t#RECORDS#<number>#<generation>#<shard>` | `<id>` | [`record`] |
 //! | `TENANT#t#SCHEMAS` | `<collection>#<record type>` | [`schema`] |
-//! | `TENANT#t#SCHEMA#<collection>#<record type>` | `<version>` | [`schema`] |
+//! | `TENANT#t#SCHEMA#<collection>#<record type>` | `<number>#<version>` | [`schema`] |
 //! | `TENANT#t#UPLOADS` | `<upload>` | [`upload`] |
 //! | `TENANT#t#UPLOAD#<upload>` | `LEASE`, `ERRORS#<part>#<number>` | [`upload`] |
 //! | `KEYHASH#<sha256>` | `KEYHASH` | [`key`] |
+//! | `OPEN#COLLECTIONS` | `<collection>#<tenant>` | [`directory`] |
+//! | `OPEN#LIMIT#<address>` | `WINDOW` | [`limit`] |
+//! | `GONE#COLLECTIONS` | `<tenant>#<collection>#<number>` | [`gone`] |
 
+pub mod agents;
 pub mod cap;
 pub mod collection;
+pub mod daily;
+pub mod directory;
 mod erase;
 mod error;
+pub mod gone;
 pub mod index;
 mod item;
 pub mod key;
@@ -48,6 +58,7 @@ pub mod search;
 pub mod summary;
 pub mod tenant;
 pub mod upload;
+pub mod usage;
 pub mod user;
 
 use std::time::Duration;

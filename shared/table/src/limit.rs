@@ -3,6 +3,11 @@
 //! `TENANT#<tenant>#LIMIT` / `WINDOW`, with an attribute for each bucket and minute (`r29549520`
 //! for requests, `s29549520` for searches) and a copy of the tenant's plan, so that one write
 //! answers all that the limiter asks. Attributes of past minutes are removed by a later write.
+//!
+//! `OPEN#LIMIT#<address>` / `WINDOW`: the same for who calls without a credential, but that requests are
+//! those that are no searches, and that there is no plan
+
+use std::net::IpAddr;
 
 use model::id::TenantId;
 use model::plan::Plan;
@@ -16,6 +21,10 @@ const KEPT: i64 = 24 * 60 * 60;
 
 pub(crate) fn key(tenant: &TenantId) -> Key {
     Key::new(format!("TENANT#{tenant}#LIMIT"), "WINDOW")
+}
+
+fn visitor_key(address: IpAddr) -> Key {
+    Key::new(format!("OPEN#LIMIT#{address}"), "WINDOW")
 }
 
 /// Requests and searches of one minute.
@@ -58,6 +67,15 @@ pub struct Window {
 impl Table {
     /// Adds a request and returns the window as it is then.
     pub async fn count_request(&self, tenant: &TenantId, entry: &Entry) -> Result<Window> {
+        self.count_in(&key(tenant), entry).await
+    }
+
+    /// The same for an address.
+    pub async fn count_visit(&self, address: IpAddr, entry: &Entry) -> Result<Window> {
+        self.count_in(&visitor_key(address), entry).await
+    }
+
+    async fn count_in(&self, key: &Key, entry: &Entry) -> Result<Window> {
         let mut add = Vec::new();
         let mut change_values = Vec::new();
         let mut names = Vec::new();
@@ -103,10 +121,7 @@ impl Table {
         for (place, value) in change_values {
             change = change.value(place, value);
         }
-        let item = self
-            .update(&key(tenant), &change)
-            .await?
-            .unwrap_or_default();
+        let item = self.update(key, &change).await?.unwrap_or_default();
         read(&item, entry.minute)
     }
 }

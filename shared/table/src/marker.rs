@@ -6,20 +6,19 @@
 //! - `<collection>#<number>#<generation>#B#<upload>`: the records of an upload, whose ids lie apart
 //! - `<collection>#<number>#<generation>#FOLD`: which markers are being folded
 //!
-//! `TENANT#<tenant>#BATCH#<upload>#<part>` / `<token>`: the ids of an upload's records, as one that
-//! settled for it wrote them
-//!
 //! A marker is written in the transaction that makes its change visible, and removed after the
 //! index that holds the change is published, if it is still the same. Whoever searches reads the
 //! markers first and the index's pointer second, so that no change can slip between the two; and no
 //! marker goes without the pointer's version having moved. The rate limits of the plans keep a
 //! tenant's markers well under what one partition takes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod batch;
+mod folding;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::{BTreeMap, HashMap};
+
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::collection::{Collection, Lease};
+use model::collection::Collection;
 use model::id::{CollectionName, RecordId, TenantId, UploadId};
 use model::record::Record;
 use model::time::Moment;
@@ -30,14 +29,9 @@ use crate::item::{self, Item, Key, moment};
 use crate::retry::{Change, random};
 use crate::{Error, Result, Table};
 
-/// The most ids in one item: an item holds 400 KB, an id takes 16 bytes.
-const PART: usize = 20_000;
-
-/// How long the ids of an upload are kept that nobody removed, in seconds.
-const KEPT: i64 = 30 * 24 * 60 * 60;
-
-/// The most markers that are noted as being folded.
-const NOTED: usize = 10_000;
+use batch::batch_key;
+pub use batch::{Batch, BatchMarker};
+use folding::{FOLD, Folding};
 
 /// How many markers are removed at once.
 const CONCURRENCY: usize = 16;
@@ -92,26 +86,6 @@ pub struct RecordMarker {
     pub at: Moment,
 }
 
-/// The records that an upload added and changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BatchMarker {
-    /// How many there are.
-    pub count: u64,
-    /// In how many items their ids are.
-    pub parts: u32,
-    /// Which items: each attempt to settle writes its own.
-    pub token: u64,
-    /// The version of the index's pointer before the first of them was written: as long as it has
-    /// that version, the index does not hold what the upload added.
-    pub base: u64,
-    /// When the upload began.
-    #[serde(with = "moment")]
-    pub since: Moment,
-    /// Until when it is left to the upload's own call.
-    #[serde(with = "moment")]
-    pub until: Moment,
-}
-
 /// The name of a marker within its generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MarkerId {
@@ -119,13 +93,6 @@ pub enum MarkerId {
     Record(RecordId),
     /// Of an upload.
     Batch(UploadId),
-}
-
-/// That markers are being folded, by whoever has the lease of that token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Folding {
-    token: String,
-    takes: BTreeSet<Version>,
 }
 
 /// A marker's state: another with each change.
@@ -147,23 +114,6 @@ pub struct Markers {
     folding: Option<Folding>,
 }
 
-/// The ids of an upload's records.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// Records that it made.
-    pub added: Vec<RecordId>,
-    /// Records that it changed.
-    pub changed: Vec<RecordId>,
-}
-
-impl Batch {
-    /// The records, each once.
-    #[must_use]
-    pub fn ids(&self) -> HashSet<RecordId> {
-        self.added.iter().chain(&self.changed).copied().collect()
-    }
-}
-
 /// The markers of a tenant, by collection.
 pub type AllMarkers = HashMap<CollectionName, HashMap<Generation, Markers>>;
 
@@ -174,6 +124,26 @@ impl Markers {
         self.records.is_empty() && self.batches.is_empty()
     }
 
+    /// Takes in the item of one of them.
+    pub(crate) fn take(&mut self, item: Item) -> Result<()> {
+        let key = Key::of(&item);
+        let tail = parse(&key.sk).map(|(_, _, tail)| tail);
+        if tail == Some(FOLD) {
+            self.folding = Some(Folding::read(&item));
+            return Ok(());
+        }
+        match tail.and_then(MarkerId::parse) {
+            Some(MarkerId::Record(id)) => {
+                self.records.insert(id, item::read(item)?);
+            }
+            Some(MarkerId::Batch(id)) => {
+                self.batches.insert(id, item::read(item)?);
+            }
+            None => return Err(corrupt(key)),
+        }
+        Ok(())
+    }
+
     /// The markers and their versions.
     pub fn versions(&self) -> impl Iterator<Item = (MarkerId, Version)> {
         let records = self.records.iter();
@@ -181,21 +151,6 @@ impl Markers {
         records
             .map(|(id, marker)| (MarkerId::Record(*id), Version::Record(marker.ver)))
             .chain(batches.map(|id| (MarkerId::Batch(*id), Version::Batch(*id))))
-    }
-
-    /// Whether a marker, as it is now, is being folded by whoever has the lease.
-    #[must_use]
-    pub fn is_folding(&self, marker: MarkerId, lease: Option<&Lease>, now: Moment) -> bool {
-        let (Some(folding), Some(lease)) = (&self.folding, lease) else {
-            return false;
-        };
-        let version = match marker {
-            MarkerId::Record(id) => self.records.get(&id).map(|it| Version::Record(it.ver)),
-            MarkerId::Batch(id) => self.batches.get(&id).map(|_| Version::Batch(id)),
-        };
-        lease.token == folding.token
-            && lease.until > now
-            && version.is_some_and(|version| folding.takes.contains(&version))
     }
 }
 
@@ -213,47 +168,6 @@ impl MarkerId {
             "R" => Some(Self::Record(id.parse().ok()?)),
             "B" => Some(Self::Batch(id.parse().ok()?)),
             _ => None,
-        }
-    }
-}
-
-const FOLD: &str = "FOLD";
-
-impl Folding {
-    fn item(&self, key: &Key) -> Item {
-        let bytes = |of: &dyn Fn(&Version) -> Option<Vec<u8>>| -> AttributeValue {
-            let bytes: Vec<u8> = self.takes.iter().filter_map(of).flatten().collect();
-            AttributeValue::B(bytes.into())
-        };
-        let mut item = key.item();
-        item.insert("token".to_owned(), item::text(&self.token));
-        let records = bytes(&|version| match version {
-            Version::Record(ver) => Some(ver.to_be_bytes().to_vec()),
-            Version::Batch(_) => None,
-        });
-        let batches = bytes(&|version| match version {
-            Version::Batch(id) => Some(id.0.as_bytes().to_vec()),
-            Version::Record(_) => None,
-        });
-        item.insert("records".to_owned(), records);
-        item.insert("batches".to_owned(), batches);
-        item
-    }
-
-    fn read(item: &Item) -> Self {
-        let records = bytes_of(item, "records").chunks_exact(8);
-        let records = records.filter_map(|ver| Some(u64::from_be_bytes(ver.try_into().ok()?)));
-        let batches = ids_of(item, "batches").map(UploadId);
-        Self {
-            token: item
-                .get("token")
-                .and_then(|token| token.as_s().ok())
-                .cloned()
-                .unwrap_or_default(),
-            takes: records
-                .map(Version::Record)
-                .chain(batches.map(Version::Batch))
-                .collect(),
         }
     }
 }
@@ -279,14 +193,6 @@ fn key(tenant: &TenantId, name: &CollectionName, of: Generation, tail: &str) -> 
     Key::new(
         pk(tenant),
         format!("{name}#{number:010}#{generation:06}#{tail}"),
-    )
-}
-
-/// Each part has a partition of its own, which takes some 1,000 KB a second.
-fn batch_key(tenant: &TenantId, upload: UploadId, part: u32, token: u64) -> Key {
-    Key::new(
-        format!("TENANT#{tenant}#BATCH#{upload}#{part:06}"),
-        format!("{token:016x}"),
     )
 }
 
@@ -341,24 +247,14 @@ impl Table {
         let mut all = AllMarkers::new();
         self.query(&pk(tenant), prefix, None, |item| {
             let key = Key::of(&item);
-            let Some((name, of, tail)) = parse(&key.sk) else {
+            let Some((name, of, _)) = parse(&key.sk) else {
                 return Err(corrupt(key));
             };
-            let markers = all.entry(name).or_default().entry(of).or_default();
-            if tail == FOLD {
-                markers.folding = Some(Folding::read(&item));
-                return Ok(());
-            }
-            match MarkerId::parse(tail) {
-                Some(MarkerId::Record(id)) => {
-                    markers.records.insert(id, item::read(item)?);
-                }
-                Some(MarkerId::Batch(id)) => {
-                    markers.batches.insert(id, item::read(item)?);
-                }
-                None => return Err(corrupt(key)),
-            }
-            Ok(())
+            all.entry(name)
+                .or_default()
+                .entry(of)
+                .or_default()
+                .take(item)
         })
         .await?;
         Ok(all)
@@ -392,128 +288,6 @@ impl Table {
         id: RecordId,
     ) -> Key {
         key(tenant, name, of, &MarkerId::Record(id).tail())
-    }
-
-    /// The item that marks an upload's records as changed.
-    pub(crate) fn batch_marker(
-        tenant: &TenantId,
-        name: &CollectionName,
-        of: Generation,
-        upload: UploadId,
-        marker: &BatchMarker,
-    ) -> Result<Item> {
-        let tail = MarkerId::Batch(upload).tail();
-        item::build(&key(tenant, name, of, &tail), marker)
-    }
-
-    /// Writes the ids of an upload's records and says in how many items they are.
-    pub(crate) async fn write_batch(
-        &self,
-        tenant: &TenantId,
-        upload: UploadId,
-        token: u64,
-        batch: &Batch,
-        now: Moment,
-    ) -> Result<u32> {
-        let mut part = 0;
-        for (kind, ids) in [("added", &batch.added), ("changed", &batch.changed)] {
-            for ids in ids.chunks(PART) {
-                let bytes: Vec<u8> = ids.iter().flat_map(|id| id.0.into_bytes()).collect();
-                let mut item = batch_key(tenant, upload, part, token).item();
-                item.insert(kind.to_owned(), AttributeValue::B(bytes.into()));
-                item.insert("ttl".to_owned(), item::number(now.timestamp() + KEPT));
-                self.put(item).await?;
-                part += 1;
-            }
-        }
-        Ok(part)
-    }
-
-    /// Reads the ids of an upload's records; `None` if some of them are not there any more, because
-    /// the upload was folded in the meantime.
-    pub async fn batch(
-        &self,
-        tenant: &TenantId,
-        upload: UploadId,
-        marker: &BatchMarker,
-    ) -> Result<Option<Batch>> {
-        let keys: Vec<Key> = (0..marker.parts)
-            .map(|part| batch_key(tenant, upload, part, marker.token))
-            .collect();
-        let mut batch = Batch::default();
-        let mut found = 0;
-        // A part is up to 320 KB, and an answer at most 16 MB.
-        for keys in keys.chunks(32) {
-            for item in self.batch_get(keys, None).await? {
-                found += 1;
-                batch.added.extend(ids_of(&item, "added").map(RecordId));
-                batch.changed.extend(ids_of(&item, "changed").map(RecordId));
-            }
-        }
-        Ok((found == marker.parts).then_some(batch))
-    }
-
-    /// Removes the ids of an upload's records.
-    pub(crate) async fn remove_batch(
-        &self,
-        tenant: &TenantId,
-        upload: UploadId,
-        (parts, token): (u32, u64),
-    ) -> Result<()> {
-        for part in 0..parts {
-            let key = batch_key(tenant, upload, part, token);
-            self.delete(&key, &Change::default()).await?;
-        }
-        Ok(())
-    }
-
-    /// Notes which markers are being folded under a lease; of very many, the first.
-    pub async fn note_folding(
-        &self,
-        tenant: &TenantId,
-        name: &CollectionName,
-        of: Generation,
-        takes: impl IntoIterator<Item = Version>,
-        lease: &Lease,
-    ) -> Result<()> {
-        let folding = Folding {
-            token: lease.token.clone(),
-            takes: takes.into_iter().take(NOTED).collect(),
-        };
-        self.put(folding.item(&key(tenant, name, of, FOLD))).await
-    }
-
-    /// Notes that nothing is being folded under a lease any more.
-    pub async fn forget_folding(
-        &self,
-        tenant: &TenantId,
-        name: &CollectionName,
-        of: Generation,
-        lease: &Lease,
-    ) -> Result<()> {
-        let ours = Change::condition("#token = :token")
-            .name("#token", "token")
-            .value(":token", item::text(&lease.token));
-        self.delete(&key(tenant, name, of, FOLD), &ours).await?;
-        Ok(())
-    }
-
-    /// Leaves an upload's marker to whoever folds next.
-    pub async fn leave_batch(
-        &self,
-        tenant: &TenantId,
-        name: &CollectionName,
-        of: Generation,
-        upload: UploadId,
-        now: Moment,
-    ) -> Result<()> {
-        let change = Change::update("SET #until = :now")
-            .when(crate::retry::PRESENT)
-            .name("#until", "until")
-            .value(":now", item::text(model::time::stored(now)));
-        let tail = MarkerId::Batch(upload).tail();
-        self.update(&key(tenant, name, of, &tail), &change).await?;
-        Ok(())
     }
 
     /// Removes markers whose changes the published index holds, but those that have changed since.

@@ -1,17 +1,18 @@
-//! How often a tenant's public records were found by others: 16 counters a collection and month.
+//! How often a tenant's public records were found by others: 16 counters a collection and month,
+//! which tell the days apart.
 //!
 //! `TENANT#<tenant>#OPEN` / `<period>#<number>#<shard>`
 //!
-//! - a month of all collections is one query
+//! - a month of all collections, with its days, is one query
+//! - a search, or all that were collected for a moment, is one add on a random shard
 
 use std::collections::BTreeMap;
 
-use model::id::{SHARDS, TenantId};
-use model::period::Period;
+use model::id::TenantId;
+use model::period::{Day, Period};
 
-use crate::item::{self, Key};
-use crate::retry::{Change, random};
-use crate::search::count;
+use crate::daily::{self, Daily};
+use crate::item::Key;
 use crate::{Error, Result, Table};
 
 fn pk(tenant: &TenantId) -> String {
@@ -19,27 +20,27 @@ fn pk(tenant: &TenantId) -> String {
 }
 
 impl Table {
-    /// Adds one search that returned public records of the collection with that number.
-    pub async fn count_open_search(
+    /// Adds searches that returned public records of the collection with that number.
+    pub async fn count_open_searches(
         &self,
         tenant: &TenantId,
-        period: Period,
+        day: Day,
         number: u32,
+        count: u64,
     ) -> Result<()> {
-        let shard = random() % u64::from(SHARDS);
+        let (period, shard) = (day.period(), daily::shard());
         let key = Key::new(pk(tenant), format!("{period}#{number:010}#{shard:02}"));
-        let change = Change::update("ADD n :one").value(":one", item::number(1));
-        self.update(&key, &change).await?;
+        self.update(&key, &daily::count(day, count)).await?;
         Ok(())
     }
 
-    /// The open searches of a month by collection number.
+    /// The open searches of a month by collection number, day by day.
     pub async fn open_searches(
         &self,
         tenant: &TenantId,
         period: Period,
-    ) -> Result<BTreeMap<u32, u64>> {
-        let mut searches = BTreeMap::new();
+    ) -> Result<BTreeMap<u32, Daily>> {
+        let mut searches: BTreeMap<u32, Daily> = BTreeMap::new();
         self.query(&pk(tenant), &format!("{period}#"), None, |item| {
             let Key { pk, sk } = Key::of(&item);
             let number = sk.split('#').nth(1).and_then(|number| number.parse().ok());
@@ -48,8 +49,7 @@ impl Table {
                 sk,
                 reason: "no collection number in its key".to_owned(),
             })?;
-            *searches.entry(number).or_default() += count(item)?;
-            Ok(())
+            searches.entry(number).or_default().add(&item)
         })
         .await?;
         Ok(searches)

@@ -7,11 +7,17 @@
 //!   exists; a changed row is an update on the version that was read
 //! - the search index takes in what changed by [`Table::marked_records`] and is built anew from
 //!   [`Table::shard_records`]
+//! - an id leads to its record in two reads, [`Table::find_records`]: one query of the tenant's
+//!   collections, of which one has the id's number, and one batch
+//! - one record is made, changed or deleted in one transaction; one that is made under a cap is
+//!   reserved on `CAPS` in it
 //!
 //! `collection_data` is kept as JSON text: it comes back as it was read, empty values included, and
 //! costs one attribute.
 
 mod change;
+mod create;
+mod find;
 mod write;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -31,6 +37,8 @@ use crate::marker::{Batch, Generation, RecordMarker};
 use crate::retry::BATCH_GET;
 use crate::{Error, Result, Table};
 
+pub use create::{Creation, Making};
+pub use find::Located;
 pub use write::{Added, Additions};
 
 /// How many batches are under way at once.
@@ -87,7 +95,7 @@ impl Place {
         }
     }
 
-    fn key(&self, id: RecordId) -> Key {
+    pub(crate) fn key(&self, id: RecordId) -> Key {
         Key::new(self.shard(id.shard()).pk, id.to_string())
     }
 }
@@ -197,7 +205,7 @@ fn from_item(collection: &CollectionName, item: Item) -> Result<Record> {
     authored(collection, item).map(|existing| existing.record)
 }
 
-fn authored(collection: &CollectionName, item: Item) -> Result<Existing> {
+pub(crate) fn authored(collection: &CollectionName, item: Item) -> Result<Existing> {
     let key = Key::of(&item);
     let body: Body = item::read(item)?;
     // Not serde_json's own maps: they take some keys for private signs of other things.

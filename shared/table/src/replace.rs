@@ -235,16 +235,7 @@ impl Table {
         let Some(retired) = retired.filter(|_| collection.number == of.number) else {
             return Ok(false);
         };
-        let place = Place::new(tenant, of.number, of.generation);
-        stream::iter(place.partitions())
-            .map(|pk| async move { self.delete_partition(&pk).await })
-            .buffer_unordered(SHARDS_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
-        let counters = (0..SHARDS).map(|shard| collection::count_key(tenant, of, shard));
-        let counters: Vec<Key> = counters.collect();
-        self.delete_all(&counters).await?;
-        self.delete_markers(tenant, name, of).await?;
+        self.erase_generation(tenant, name, of).await?;
         let forget = if collection.indexes.contains_key(&of.generation) {
             Change::update("REMOVE #index.#of DELETE #retired :retired")
                 .name("#index", "index")
@@ -260,5 +251,24 @@ impl Table {
             .value(":retired", one(retired_text(*retired)));
         self.update(&collection::key(tenant, name), &forget).await?;
         Ok(true)
+    }
+
+    /// Erases the records, counters and markers of a generation that nobody can be at.
+    pub(crate) async fn erase_generation(
+        &self,
+        tenant: &TenantId,
+        name: &CollectionName,
+        of: Generation,
+    ) -> Result<()> {
+        let place = Place::new(tenant, of.number, of.generation);
+        stream::iter(place.partitions())
+            .map(|pk| async move { self.delete_partition(&pk).await })
+            .buffer_unordered(SHARDS_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        let counters = (0..SHARDS).map(|shard| collection::count_key(tenant, of, shard));
+        let counters: Vec<Key> = counters.collect();
+        self.delete_all(&counters).await?;
+        self.delete_markers(tenant, name, of).await
     }
 }

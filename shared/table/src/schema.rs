@@ -2,12 +2,20 @@
 //!
 //! - `TENANT#<tenant>#SCHEMAS` / `<collection>#<record type>`: the current version. Of a schema that was
 //!   deleted the number is left, so that the next version has another
-//! - `TENANT#<tenant>#SCHEMA#<collection>#<record type>` / `<version>`: each version there was
+//! - `TENANT#<tenant>#SCHEMA#<collection>#<record type>` / `<number>#<version>`: each version there
+//!   was. The number is the collection's: the next one of the name may begin with the same versions
+//!
+//! - which collections have one is one query of all but their texts
+//! - those of a deleted collection are taken from use in the transaction that deletes it; their
+//!   versions are erased after it, and what is left of the current one last ([`crate::gone`])
 //!
 //! A version, what makes it the current one, the quickstart's stamp and, where there is none, the
 //! collection are one transaction: a collection lives from its first record or schema.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use model::collection::Collection;
 use model::id::{CollectionName, RecordType, TenantId};
 use model::plan::Limits;
 use model::quickstart::Step;
@@ -17,7 +25,7 @@ use serde_json::Value;
 
 use crate::cap::Room;
 use crate::item::{self, Key, moment};
-use crate::retry::{ABSENT, Change, Outcome, PRESENT};
+use crate::retry::{ABSENT, Change, Outcome};
 use crate::summary::Summary;
 use crate::{Result, Table, cap, collection};
 
@@ -68,6 +76,9 @@ pub enum Put {
 struct Body {
     collection: CollectionName,
     record_type: RecordType,
+    /// The collection's number. Zero in an item that was written before it was kept here.
+    #[serde(default)]
+    number: u32,
     version: u64,
     /// Empty if it is deleted.
     #[serde(default)]
@@ -92,10 +103,25 @@ impl Body {
         })
     }
 
+    /// Whether the collection of that number uses it. It may be that an earlier one of the name was
+    /// deleted, and this not yet taken from use.
+    fn is_used_by(&self, number: u32) -> bool {
+        !self.deleted && [0, number].contains(&self.number)
+    }
+
     fn is(&self, schema: &Value) -> bool {
         let kept = serde_json::from_str::<Value>(&self.schema);
-        !self.deleted && kept.is_ok_and(|kept| kept == *schema)
+        kept.is_ok_and(|kept| kept == *schema)
     }
+}
+
+/// That a record type has, or had, a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    collection: String,
+    pub(crate) record_type: String,
+    pub(crate) version: u64,
+    pub(crate) deleted: bool,
 }
 
 /// What a schema has in a list beside its text, in bytes.
@@ -109,16 +135,46 @@ fn key(tenant: &TenantId, collection: &CollectionName, record_type: &RecordType)
     Key::new(pk(tenant), format!("{collection}#{record_type}"))
 }
 
+fn versions_pk(tenant: &TenantId, collection: &CollectionName, record_type: &str) -> String {
+    format!("TENANT#{tenant}#SCHEMA#{collection}#{record_type}")
+}
+
+/// What the sort keys of the versions begin with that the collection of that number has.
+fn own_prefix(number: u32) -> String {
+    format!("{number:010}#")
+}
+
+/// The sort key of a version. With the number zero it is that of one from before there were numbers in
+/// these keys.
+fn version_sk(number: u32, version: u64) -> String {
+    if number == 0 {
+        format!("{version:010}")
+    } else {
+        format!("{}{version:010}", own_prefix(number))
+    }
+}
+
 fn version_key(
     tenant: &TenantId,
     collection: &CollectionName,
     record_type: &RecordType,
-    version: u64,
+    (number, version): (u32, u64),
 ) -> Key {
-    Key::new(
-        format!("TENANT#{tenant}#SCHEMA#{collection}#{record_type}"),
-        format!("{version:010}"),
-    )
+    let pk = versions_pk(tenant, collection, record_type.as_str());
+    Key::new(pk, version_sk(number, version))
+}
+
+/// The condition that there is a schema, and that it is in use.
+const USED: &str = "attribute_exists(pk) AND attribute_not_exists(#deleted)";
+
+/// Takes a schema that there is from use, at `now`.
+fn deleting(now: Moment) -> Change {
+    Change::update("SET #deleted = :yes, updated_at = :now REMOVE #schema")
+        .when(USED)
+        .name("#deleted", "deleted")
+        .name("#schema", "schema")
+        .value(":yes", AttributeValue::Bool(true))
+        .value(":now", item::text(stored(now)))
 }
 
 impl Table {
@@ -134,8 +190,11 @@ impl Table {
         let key = key(tenant, new.collection, new.record_type);
         let found = self.get(&key).await?;
         let found: Option<Body> = found.map(item::read).transpose()?;
+        let known = summary.collection(new.collection);
+        let number = known.map_or_else(|| summary.caps.next_number(), |known| known.number);
         let is_live = is_live(summary, new.collection);
-        if is_live && found.as_ref().is_some_and(|body| body.is(new.schema)) {
+        let used = found.as_ref().filter(|body| body.is_used_by(number));
+        if is_live && used.is_some_and(|body| body.is(new.schema)) {
             let kept = found.and_then(Body::into_schema);
             return Ok(kept.map_or(Put::Again, Put::Yes));
         }
@@ -150,17 +209,18 @@ impl Table {
                 .value(":version", item::number(body.version)),
             None => Change::condition(ABSENT),
         };
-        let earlier = found.as_ref().filter(|body| !body.deleted);
         let body = Body {
             collection: new.collection.clone(),
             record_type: new.record_type.clone(),
+            number,
             version: found.as_ref().map_or(1, |body| body.version + 1),
             schema: new.schema.to_string(),
-            created_at: earlier.map_or(new.at, |body| body.created_at),
+            created_at: used.map_or(new.at, |body| body.created_at),
             updated_at: new.at,
             deleted: false,
         };
-        let version = version_key(tenant, new.collection, new.record_type, body.version);
+        let version = (number, body.version);
+        let version = version_key(tenant, new.collection, new.record_type, version);
         let mut writes = vec![
             self.put_write(item::build(&key, &body)?, &unchanged)?,
             self.put_write(item::build(&version, &body)?, &Change::condition(ABSENT))?,
@@ -169,8 +229,15 @@ impl Table {
         if stamped.is_none() {
             writes.push(self.stamp_write(tenant, Step::DefineSchema, new.at)?);
         }
-        if !is_live {
-            writes.extend(self.revive_writes(tenant, summary, new)?);
+        match known {
+            Some(collection) if is_live => {
+                writes.push(self.count_schema(
+                    tenant,
+                    collection,
+                    Change::update("ADD #schemas :one"),
+                )?);
+            }
+            _ => writes.extend(self.revive_writes(tenant, summary, new)?),
         }
         match self.transact(writes).await? {
             Outcome::Done => Ok(body.into_schema().map_or(Put::Again, Put::Yes)),
@@ -188,11 +255,9 @@ impl Table {
     ) -> Result<Vec<TransactWriteItem>> {
         let live = AttributeValue::Bool(true);
         let mut next = summary.caps.clone();
-        let collection = if summary.collection(new.collection).is_some() {
-            let change = Change::update("SET live = :live")
-                .when(PRESENT)
-                .value(":live", live);
-            self.update_write(&collection::key(tenant, new.collection), &change)?
+        let collection = if let Some(collection) = summary.collection(new.collection) {
+            let change = Change::update("SET live = :live ADD #schemas :one").value(":live", live);
+            self.count_schema(tenant, collection, change)?
         } else {
             next.last_number += 1;
             let made = collection::new(new.collection, next.last_number, new.format);
@@ -200,14 +265,27 @@ impl Table {
             item.insert("live".to_owned(), live);
             self.put_write(item, &Change::condition(ABSENT))?
         };
-        let unchanged = if next.version == 0 {
-            Change::condition(ABSENT)
-        } else {
-            Change::condition("version = :version").value(":version", item::number(next.version))
-        };
+        let unchanged = next.unchanged();
         next.version += 1;
         let caps = item::build(&cap::key(tenant), &next)?;
         Ok(vec![self.put_write(caps, &unchanged)?, collection])
+    }
+
+    /// Counts on the item of a collection that one of its schemas was put, so that whoever deletes it
+    /// meanwhile looks again; and finds that the collection is still there.
+    fn count_schema(
+        &self,
+        tenant: &TenantId,
+        collection: &Collection,
+        change: Change,
+    ) -> Result<TransactWriteItem> {
+        let change = change
+            .when("#number = :number")
+            .name("#number", "number")
+            .name("#schemas", collection::SCHEMAS)
+            .value(":one", item::number(1))
+            .value(":number", item::number(collection.number));
+        self.update_write(&collection::key(tenant, &collection.name), &change)
     }
 
     /// The current schema of a record type.
@@ -230,28 +308,46 @@ impl Table {
         record_type: &RecordType,
         version: u64,
     ) -> Result<Option<Schema>> {
-        let key = version_key(tenant, collection, record_type, version);
-        let item = self.get(&key).await?;
+        let current = self.get(&key(tenant, collection, record_type)).await?;
+        let current: Option<Body> = current.map(item::read).transpose()?;
+        let number = current.map_or(0, |current| current.number);
+        let key = |number| version_key(tenant, collection, record_type, (number, version));
+        let mut item = self.get(&key(number)).await?;
+        if item.is_none() && number > 0 {
+            // It may be from before there were numbers in these keys.
+            item = self.get(&key(0)).await?;
+        }
         let body: Option<Body> = item.map(item::read).transpose()?;
         Ok(body.and_then(Body::into_schema))
     }
 
-    /// The current schemas in the order of collections and record types. After the one with which
-    /// they would pass `most` bytes, they are without their text.
-    pub async fn list_schemas(&self, tenant: &TenantId, most: usize) -> Result<Vec<Schema>> {
+    /// The current schemas, or those of one collection, in the order of collections and record types.
+    /// From the one on with which they would pass `most` bytes, they are without their text.
+    pub async fn list_schemas(
+        &self,
+        tenant: &TenantId,
+        collection: Option<&CollectionName>,
+        most: usize,
+    ) -> Result<Vec<Schema>> {
+        let prefix = collection.map(|name| format!("{name}#"));
         let mut schemas = Vec::new();
         let mut size = 0;
-        self.query(&pk(tenant), "", None, |item| {
-            let body: Body = item::read(item)?;
-            if let Some(mut schema) = body.into_schema() {
-                size += FRAME + schema.schema.len();
-                if size > most {
-                    schema.schema.clear();
+        self.query(
+            &pk(tenant),
+            prefix.as_deref().unwrap_or_default(),
+            None,
+            |item| {
+                let body: Body = item::read(item)?;
+                if let Some(mut schema) = body.into_schema() {
+                    size += FRAME + schema.schema.len();
+                    if size > most {
+                        schema.schema.clear();
+                    }
+                    schemas.push(schema);
                 }
-                schemas.push(schema);
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .await?;
         Ok(schemas)
     }
@@ -264,16 +360,116 @@ impl Table {
         record_type: &RecordType,
         now: Moment,
     ) -> Result<bool> {
-        let change = Change::update("SET #deleted = :yes, updated_at = :now REMOVE #schema")
-            .when("attribute_exists(pk) AND attribute_not_exists(#deleted)")
-            .name("#deleted", "deleted")
-            .name("#schema", "schema")
-            .value(":yes", AttributeValue::Bool(true))
-            .value(":now", item::text(stored(now)));
         let key = key(tenant, collection, record_type);
         // A transaction, so that a call whose answer was lost does not meet its own work.
-        let deleted = self.transact(vec![self.update_write(&key, &change)?]);
+        let deleted = self.transact(vec![self.update_write(&key, &deleting(now))?]);
         Ok(deleted.await? == Outcome::Done)
+    }
+
+    /// The record types that have a schema, of each collection of which one has.
+    pub async fn types_with_schema(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<BTreeMap<CollectionName, BTreeSet<RecordType>>> {
+        let marks = self.schema_marks(tenant, None).await?;
+        let mut types: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for mark in marks.into_iter().filter(|mark| !mark.deleted) {
+            if let (Ok(collection), Ok(record_type)) =
+                (mark.collection.parse(), mark.record_type.parse())
+            {
+                types.entry(collection).or_default().insert(record_type);
+            }
+        }
+        Ok(types)
+    }
+
+    /// The record types of one collection, or of all, that have or had a schema.
+    pub(crate) async fn schema_marks(
+        &self,
+        tenant: &TenantId,
+        collection: Option<&CollectionName>,
+    ) -> Result<Vec<Mark>> {
+        #[derive(Deserialize)]
+        struct Body {
+            version: u64,
+            #[serde(default)]
+            deleted: bool,
+        }
+        let mut marks = Vec::new();
+        let prefix = collection.map(|name| format!("{name}#"));
+        let prefix = prefix.unwrap_or_default();
+        let projection = Some("pk, sk, version, deleted");
+        self.query(&pk(tenant), &prefix, projection, |item| {
+            let sk = Key::of(&item).sk;
+            if let Some((collection, record_type)) = sk.split_once('#') {
+                let body: Body = item::read(item)?;
+                marks.push(Mark {
+                    collection: collection.to_owned(),
+                    record_type: record_type.to_owned(),
+                    version: body.version,
+                    deleted: body.deleted,
+                });
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(marks)
+    }
+
+    /// The write that takes a schema from use with its collection, unless it is already one of a later
+    /// collection of the name.
+    pub(crate) fn delete_schema_write(
+        &self,
+        tenant: &TenantId,
+        collection: &Collection,
+        record_type: &str,
+        now: Moment,
+    ) -> Result<TransactWriteItem> {
+        let key = Key::new(pk(tenant), format!("{}#{record_type}", collection.name));
+        let not_later = "(attribute_not_exists(#number) OR #number <= :number)";
+        let change = deleting(now)
+            .when(format!("{USED} AND {not_later}"))
+            .name("#number", "number")
+            .value(":number", item::number(collection.number));
+        self.update_write(&key, &change)
+    }
+
+    /// Erases a schema of a deleted collection: its versions, then what is left of the current one, in
+    /// use or not. What a later collection of the name has, has another number, so it does not matter
+    /// how often this is done, by how many, or how late.
+    pub(crate) async fn erase_schema(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        number: u32,
+        (record_type, version): (&str, u64),
+    ) -> Result<()> {
+        let mut versions = Vec::new();
+        // Of those without a number, which nobody writes any more, the last version tells them.
+        let (own, last) = (own_prefix(number), version_sk(0, version));
+        let versions_pk = versions_pk(tenant, collection, record_type);
+        self.query(&versions_pk, "", Some("pk, sk"), |item| {
+            let key = Key::of(&item);
+            let unnumbered = !key.sk.contains('#');
+            if key.sk.starts_with(&own) || unnumbered && key.sk <= last {
+                versions.push(key);
+            }
+            Ok(())
+        })
+        .await?;
+        self.delete_all(&versions).await?;
+        let same = Change::condition(
+            "#number = :number OR \
+             (attribute_not_exists(#number) AND version = :version AND #deleted = :yes)",
+        )
+        .name("#number", "number")
+        .name("#deleted", "deleted")
+        .value(":number", item::number(number))
+        .value(":version", item::number(version))
+        .value(":yes", AttributeValue::Bool(true));
+        let key = Key::new(pk(tenant), format!("{collection}#{record_type}"));
+        self.delete(&key, &same).await?;
+        Ok(())
     }
 }
 

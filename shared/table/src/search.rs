@@ -1,6 +1,9 @@
-//! How many searches a tenant made in a month: 16 counters, summed on read.
+//! How many searches a tenant made in a month and on its days: 16 counters, summed on read.
 //!
 //! `TENANT#<tenant>#SUMMARY` / `SEARCHES#<period>#<shard>`
+//!
+//! - this month's are read with the rest of the summary ([`crate::summary`])
+//! - a month with its days is one query
 //!
 //! A search is counted before it is answered and given back if it fails: a crash in between
 //! leaves one too many, never one too few. Under a cap all searches go to shard 0, whose
@@ -9,11 +12,11 @@
 //! is repeated under one token.
 
 use model::id::{SHARDS, TenantId};
-use model::period::Period;
-use serde::Deserialize;
+use model::period::{Day, Period};
 
+use crate::daily::{self, Daily};
 use crate::item::{self, Item, Key};
-use crate::retry::{Change, Outcome, random};
+use crate::retry::Outcome;
 use crate::tenant::summary_pk;
 use crate::{Result, Table};
 
@@ -39,39 +42,35 @@ fn key(tenant: &TenantId, period: Period, shard: u8) -> Key {
     )
 }
 
-/// What a counter item counts. One that is no number is a fault of the table and not a zero, which
-/// would be a free ride.
+/// What a counter item counts in its month.
 pub(crate) fn count(item: Item) -> Result<u64> {
-    #[derive(Deserialize)]
-    struct Body {
-        n: u64,
-    }
-    Ok(item::read::<Body>(item)?.n)
+    daily::month(&item)
 }
 
 /// A search that was counted; give it back if it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
-    period: Period,
+    day: Day,
     shard: u8,
 }
 
 impl Table {
     /// Counts a search where there is no cap.
-    pub async fn count_search(&self, tenant: &TenantId, period: Period) -> Result<Counted> {
-        let shard = u8::try_from(random() % u64::from(SHARDS)).unwrap_or(0);
-        let change = Change::update("ADD n :one").value(":one", item::number(1));
-        self.update(&key(tenant, period, shard), &change).await?;
-        Ok(Counted { period, shard })
+    pub async fn count_search(&self, tenant: &TenantId, day: Day) -> Result<Counted> {
+        let shard = daily::shard();
+        let key = key(tenant, day.period(), shard);
+        self.update(&key, &daily::count(day, 1)).await?;
+        Ok(Counted { day, shard })
     }
 
-    /// Counts a search if fewer than `cap` were made this month; `None` if not.
+    /// Counts a search if fewer than `cap` were made in the month of `day`; `None` if not.
     pub async fn count_capped_search(
         &self,
         tenant: &TenantId,
-        period: Period,
+        day: Day,
         cap: u64,
     ) -> Result<Option<Counted>> {
+        let period = day.period();
         let own = key(tenant, period, CAPPED);
         let mut uncapped = 0;
         self.query(&own.pk, &period_prefix(period), None, |item| {
@@ -81,7 +80,7 @@ impl Table {
             Ok(())
         })
         .await?;
-        self.count_search_below(tenant, period, cap.saturating_sub(uncapped))
+        self.count_search_below(tenant, day, cap.saturating_sub(uncapped))
             .await
     }
 
@@ -90,30 +89,37 @@ impl Table {
     pub async fn count_search_below(
         &self,
         tenant: &TenantId,
-        period: Period,
+        day: Day,
         left: u64,
     ) -> Result<Option<Counted>> {
         if left == 0 {
             return Ok(None);
         }
-        let change = Change::update("ADD n :one")
+        let change = daily::count(day, 1)
             .when("attribute_not_exists(n) OR n < :left")
-            .value(":one", item::number(1))
             .value(":left", item::number(left));
-        let own = key(tenant, period, CAPPED);
+        let own = key(tenant, day.period(), CAPPED);
         let counted = self
             .transact(vec![self.update_write(&own, &change)?])
             .await?;
         let shard = CAPPED;
-        Ok((counted == Outcome::Done).then_some(Counted { period, shard }))
+        Ok((counted == Outcome::Done).then_some(Counted { day, shard }))
     }
 
     /// Gives back a search that was not answered.
     pub async fn uncount_search(&self, tenant: &TenantId, counted: Counted) -> Result<()> {
-        let change = Change::update("ADD n :less").value(":less", item::number(-1));
-        let key = key(tenant, counted.period, counted.shard);
-        self.transact(vec![self.update_write(&key, &change)?])
-            .await?;
+        let less = daily::count(counted.day, -1);
+        let key = key(tenant, counted.day.period(), counted.shard);
+        self.transact(vec![self.update_write(&key, &less)?]).await?;
         Ok(())
+    }
+
+    /// The searches of a month, day by day.
+    pub async fn searches(&self, tenant: &TenantId, period: Period) -> Result<Daily> {
+        let mut daily = Daily::default();
+        let prefix = period_prefix(period);
+        self.query(&summary_pk(tenant), &prefix, None, |item| daily.add(&item))
+            .await?;
+        Ok(daily)
     }
 }

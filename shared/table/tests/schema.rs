@@ -35,6 +35,16 @@ async fn summary(table: &Table, tenant: &TenantId) -> Summary {
 
 /// Puts a schema, given what was known of the tenant at some time.
 async fn put(table: &Table, known: &Summary, collection: &str, schema: &Value) -> Put {
+    put_under(Plan::Free, table, known, collection, schema).await
+}
+
+async fn put_under(
+    plan: Plan,
+    table: &Table,
+    known: &Summary,
+    collection: &str,
+    schema: &Value,
+) -> Put {
     let collection: CollectionName = collection.parse().expect("a name");
     let record_type = product();
     let new = NewSchema {
@@ -44,8 +54,9 @@ async fn put(table: &Table, known: &Summary, collection: &str, schema: &Value) -
         at: now(),
         format: 1,
     };
-    let limits = Plan::Free.limits();
-    let put = table.put_schema(&tenant(), known, limits, &new).await;
+    let put = table
+        .put_schema(&tenant(), known, plan.limits(), &new)
+        .await;
     put.expect("an outcome")
 }
 
@@ -183,7 +194,7 @@ async fn a_deleted_schema_leaves_its_number_and_its_versions() {
 
     assert_eq!(find(&table, &tenant()).await, None);
     assert_eq!(version(&table, 1).await, Some(first));
-    let listed = table.list_schemas(&tenant(), usize::MAX).await;
+    let listed = table.list_schemas(&tenant(), None, usize::MAX).await;
     assert!(listed.expect("a list").is_empty());
     let known = summary(&table, &tenant()).await;
     let next = taken(put(&table, &known, "bolts", &schema).await);
@@ -198,13 +209,36 @@ async fn a_tenant_finds_its_own_schemas_only() {
     let other: TenantId = "t_other".parse().expect("a tenant");
 
     assert_eq!(find(&table, &other).await, None);
-    let listed = table.list_schemas(&other, usize::MAX).await;
+    let listed = table.list_schemas(&other, None, usize::MAX).await;
     assert!(listed.expect("a list").is_empty());
     let deleted = table
         .delete_schema(&other, &bolts(), &product(), now())
         .await;
     assert!(!deleted.expect("an answer"));
     assert!(find(&table, &tenant()).await.is_some());
+}
+
+#[tokio::test]
+async fn a_list_may_be_of_one_collection() {
+    let table = testkit::table().await;
+    for collection in ["bolts", "bolts-2", "nuts"] {
+        let known = summary(&table, &tenant()).await;
+        taken(put_under(Plan::Pro, &table, &known, collection, &json!({})).await);
+    }
+
+    let list = async |collection: Option<&str>| {
+        let collection = collection.map(|name| name.parse().expect("a name"));
+        let listed = table
+            .list_schemas(&tenant(), collection.as_ref(), usize::MAX)
+            .await;
+        let listed = listed.expect("a list").into_iter();
+        listed
+            .map(|schema| schema.collection.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list(None).await, ["bolts", "bolts-2", "nuts"]);
+    assert_eq!(list(Some("bolts")).await, ["bolts"]);
+    assert!(list(Some("screws")).await.is_empty());
 }
 
 #[tokio::test]
@@ -215,7 +249,7 @@ async fn a_list_leaves_out_what_would_be_too_much() {
     taken(put(&table, &known, "bolts", &schema).await);
 
     let list = async |most| {
-        let listed = table.list_schemas(&tenant(), most).await;
+        let listed = table.list_schemas(&tenant(), None, most).await;
         listed.expect("a list").remove(0)
     };
     assert_eq!(list(2_000).await.schema, schema.to_string());

@@ -1,9 +1,9 @@
-//! The searches of a month: a cap is exact, and no search is ever counted too few.
+//! The searches of a month and its days: a cap is exact, and no search is ever counted too few.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use model::id::TenantId;
-use model::period::Period;
+use model::period::{Day, Period};
 use model::time::Moment;
 use table::search::Counted;
 use table::{Error, Table};
@@ -19,8 +19,12 @@ fn now() -> Moment {
     NOW.parse().expect("a moment")
 }
 
+fn today() -> Day {
+    Day::of(now())
+}
+
 fn period() -> Period {
-    Period::of(now())
+    today().period()
 }
 
 async fn counted(table: &Table) -> u64 {
@@ -29,12 +33,12 @@ async fn counted(table: &Table) -> u64 {
 }
 
 async fn count(table: &Table) -> Counted {
-    let counted = table.count_search(&tenant(), period()).await;
+    let counted = table.count_search(&tenant(), today()).await;
     counted.expect("an answer")
 }
 
 async fn count_capped(table: &Table, cap: u64) -> Option<Counted> {
-    let counted = table.count_capped_search(&tenant(), period(), cap).await;
+    let counted = table.count_capped_search(&tenant(), today(), cap).await;
     counted.expect("an answer")
 }
 
@@ -129,13 +133,45 @@ async fn a_new_month_starts_at_nothing_and_leaves_the_last_alone() {
     join_all((0..3).map(|_| count_capped(&table, 3))).await;
     assert_eq!(count_capped(&table, 3).await, None);
 
-    let next = Period::of(now() + TimeDelta::days(31));
+    let next = Day::of(now() + TimeDelta::days(31));
     let passed = table.count_capped_search(&tenant(), next, 3).await;
 
     assert!(passed.unwrap().is_some());
-    let summary = table.summary(&tenant(), next).await;
+    let summary = table.summary(&tenant(), next.period()).await;
     assert_eq!(summary.unwrap().searches, 1);
     assert_eq!(counted(&table).await, 3);
+}
+
+#[tokio::test]
+async fn the_days_of_a_month_come_to_the_month() {
+    let table = testkit::table().await;
+    let tomorrow = Day::of(now() + TimeDelta::days(1));
+    join_all((0..5).map(|_| count(&table))).await;
+    join_all((0..3).map(|_| count_capped(&table, 50))).await;
+    let tenant = tenant();
+    join_all((0..2).map(|_| table.count_search(&tenant, tomorrow))).await;
+
+    let daily = table.searches(&tenant, period()).await.unwrap();
+
+    assert_eq!((daily.on(today()), daily.on(tomorrow)), (8, 2));
+    assert_eq!(daily.total, 10);
+    assert_eq!(counted(&table).await, 10);
+}
+
+#[tokio::test]
+async fn a_search_is_given_back_on_the_day_of_its_count() {
+    let table = testkit::table().await;
+    let tomorrow = Day::of(now() + TimeDelta::days(1));
+    let failed = [count(&table).await, count_capped(&table, 50).await.unwrap()];
+    table.count_search(&tenant(), tomorrow).await.unwrap();
+
+    for one in failed {
+        give_back(&table, one).await;
+    }
+
+    let daily = table.searches(&tenant(), period()).await.unwrap();
+    assert_eq!((daily.on(today()), daily.on(tomorrow)), (0, 1));
+    assert_eq!(daily.total, 1);
 }
 
 #[tokio::test]
@@ -146,7 +182,7 @@ async fn one_tenants_searches_are_not_anothers() {
         let other: TenantId = other.parse().unwrap();
         let summary = table.summary(&other, period()).await;
         assert_eq!(summary.unwrap().searches, 0);
-        let passed = table.count_capped_search(&other, period(), 1).await;
+        let passed = table.count_capped_search(&other, today(), 1).await;
         assert!(passed.unwrap().is_some());
     }
     assert_eq!(counted(&table).await, 3);
@@ -168,7 +204,7 @@ async fn a_count_that_is_throttled_for_ever_is_given_up_and_counts_nothing() {
     let (table, faults) = faulty_table().await;
     faults.inject("TransactWriteItems", Fault::Throttled, 100);
 
-    let counting = table.count_capped_search(&tenant(), period(), 50).await;
+    let counting = table.count_capped_search(&tenant(), today(), 50).await;
 
     assert!(
         matches!(counting, Err(Error::Unavailable(_))),
@@ -209,7 +245,7 @@ async fn a_count_that_meets_a_transaction_is_tried_again_and_counted_once() {
     let (table, faults) = faulty_table().await;
     faults.inject(UPDATE, Fault::Met, 3);
 
-    table.count_search(&tenant(), period()).await.unwrap();
+    table.count_search(&tenant(), today()).await.unwrap();
 
     assert_eq!(counted(&table).await, 1);
 }

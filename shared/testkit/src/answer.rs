@@ -129,6 +129,17 @@ pub fn assert_unauthorized(answer: &Answer) {
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
 }
 
+/// Checks that an answer is the 401 that somebody without a good API key gets.
+///
+/// # Panics
+/// If it is not.
+#[track_caller]
+pub fn assert_bad_key(answer: &Answer) {
+    let detail = "Invalid or expired API key";
+    assert_refusal(answer, StatusCode::UNAUTHORIZED, detail);
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+}
+
 /// Checks that an answer is the 503 of a table that does not do its work, and says when to ask
 /// again.
 ///

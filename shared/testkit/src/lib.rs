@@ -25,16 +25,18 @@ use chrono::TimeDelta;
 use dynoxide::Database;
 use files::{Door, Files};
 use model::id::TenantId;
+use model::key::{Key, KeyDraft, KeySecret, Scope};
 use model::plan::Plan;
 use model::time::Moment;
 use search::{Caches, Store};
 use serde_json::Value;
 use table::Table;
+use table::key::Created;
 use tower::ServiceExt;
 
 pub use answer::{
-    Answer, assert_faults, assert_indistinguishable, assert_refusal, assert_unauthorized,
-    assert_unavailable,
+    Answer, assert_bad_key, assert_faults, assert_indistinguishable, assert_refusal,
+    assert_unauthorized, assert_unavailable,
 };
 pub use calls::{Access, Call, Calls};
 pub use faults::{Fault, Faults};
@@ -48,6 +50,12 @@ pub const SECRET: &str = "test-secret-test-secret-test-secret!";
 
 /// When a test's clock stands still.
 pub const NOW: &str = "2026-03-08T12:00:00Z";
+
+/// Where the portal's routes and the main API's lie.
+const API: &str = "/api/v1";
+
+/// Where the open routes lie.
+const OPEN: &str = "/open/v1";
 
 /// The service, or a family of it.
 pub struct TestApp {
@@ -125,6 +133,17 @@ impl TestApp {
         Self::at((&engine().await, &store()), routes, settings, None).await
     }
 
+    /// The same with open routes beside them.
+    pub async fn with_open(
+        routes: api::Router,
+        open: api::Router,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let (endpoint, store) = (engine().await, store());
+        let place = (endpoint.as_str(), &store, files());
+        Self::over(place, (routes, open), settings, None).await
+    }
+
     /// The service started again over what this one has written.
     pub async fn again(
         &self,
@@ -133,6 +152,7 @@ impl TestApp {
         alone_since: Option<Moment>,
     ) -> Self {
         let place = (self.endpoint.as_str(), &self.store, self.files.clone());
+        let routes = (routes, api::Router::new());
         Self::over(place, routes, settings, alone_since).await
     }
 
@@ -144,12 +164,22 @@ impl TestApp {
         settings: &[(&str, &str)],
         alone_since: Option<Moment>,
     ) -> Self {
+        let routes = (routes, api::Router::new());
         Self::over((endpoint, store, files()), routes, settings, alone_since).await
+    }
+
+    /// The same with open routes beside them.
+    pub async fn at_with_open(
+        (endpoint, store): (&str, &Store),
+        routes: (api::Router, api::Router),
+        settings: &[(&str, &str)],
+    ) -> Self {
+        Self::over((endpoint, store, files()), routes, settings, None).await
     }
 
     async fn over(
         (endpoint, store, files): (&str, &Store, Files),
-        routes: api::Router,
+        (routes, open): (api::Router, api::Router),
         settings: &[(&str, &str)],
         alone_since: Option<Moment>,
     ) -> Self {
@@ -168,7 +198,7 @@ impl TestApp {
         let app = App::new(table, Some(store.clone()), config, clock, alone_since);
         let app = app.with_files(files.clone());
         Self {
-            router: api::serve(routes, &app),
+            router: api::serve_with_open(routes, open, &app),
             endpoint: endpoint.to_owned(),
             store: store.clone(),
             files,
@@ -211,6 +241,7 @@ impl TestApp {
             app: self,
             tenant,
             token: Some(token),
+            root: API,
         }
     }
 
@@ -221,7 +252,46 @@ impl TestApp {
             app: self,
             tenant: "nobody".parse().expect("a tenant"),
             token: None,
+            root: API,
         }
+    }
+
+    /// Somebody who calls the open routes: the paths of this client lie under `/open/v1`.
+    #[must_use]
+    pub fn anybody(&self) -> Client<'_> {
+        Client {
+            root: OPEN,
+            ..self.stranger()
+        }
+    }
+
+    /// Somebody who calls the main API with a new key of a tenant; the key never ends.
+    pub async fn with_key(&self, tenant: &TenantId, scopes: &[Scope]) -> Client<'_> {
+        let (_, secret) = self.key(tenant, scopes, None).await;
+        self.client(tenant.as_str(), Role::Member)
+            .with_token(secret.reveal())
+    }
+
+    /// A new key of a tenant, which need not exist, and its secret.
+    pub async fn key(
+        &self,
+        tenant: &TenantId,
+        scopes: &[Scope],
+        expires_at: Option<Moment>,
+    ) -> (Key, KeySecret) {
+        let (table, now) = (&self.app.table, self.app.clock.now());
+        let tenant_made = table.create_tenant(tenant, Plan::Free, now).await;
+        tenant_made.expect("a tenant");
+        let draft = KeyDraft {
+            name: "test-key".to_owned(),
+            scopes: scopes.to_vec(),
+            expires_at,
+        };
+        let key = Key::new(draft, self.app.ids.key(now), now);
+        let secret = self.app.ids.secret();
+        let created = table.create_key(tenant, &key, &secret.hash()).await;
+        assert_eq!(created.expect("a key"), Created::Yes);
+        (key, secret)
     }
 
     /// A token that lasts a day from the stopped clock's time.
@@ -256,10 +326,11 @@ pub struct Client<'a> {
     /// The tenant of the caller.
     pub tenant: TenantId,
     token: Option<String>,
+    root: &'static str,
 }
 
 impl Client<'_> {
-    /// The same caller with another token.
+    /// The same caller with another token, or with a key.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self {
@@ -343,7 +414,7 @@ impl Client<'_> {
     pub fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
         let request = Request::builder()
             .method(method)
-            .uri(format!("/api/v1{path}"));
+            .uri(format!("{}{path}", self.root));
         match &self.token {
             Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             None => request,

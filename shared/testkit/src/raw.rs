@@ -35,12 +35,20 @@ pub async fn items(endpoint: &str) -> Vec<Item> {
 fn ordered(map: &Item) -> String {
     let members: BTreeMap<&String, String> = map
         .iter()
-        .map(|(name, value)| match value {
-            AttributeValue::M(map) => (name, ordered(map)),
-            value => (name, format!("{value:?}")),
-        })
+        .map(|(name, value)| (name, text(value)))
         .collect();
     format!("{members:?}")
+}
+
+fn text(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::M(map) => ordered(map),
+        AttributeValue::L(list) => {
+            let members: Vec<String> = list.iter().map(text).collect();
+            format!("{members:?}")
+        }
+        value => format!("{value:?}"),
+    }
 }
 
 impl TestApp {

@@ -136,6 +136,11 @@ impl Upload<'_> {
             .zip(1..)
             .map(|(row, number)| self.record(row, number))
             .collect();
+        if records.iter().any(|it| it.visibility == Visibility::Public) {
+            let (table, hold) = (&self.app.app.table, &self.hold);
+            let listed = table.list_openly(&self.tenant, &hold.collection, hold.number);
+            listed.await.expect("a listed collection");
+        }
         let place = Place::new(&self.tenant, self.hold.number, self.hold.generation);
         let all: Vec<&Record> = records.iter().collect();
         let deadline = Instant::now() + Duration::from_mins(1);

@@ -1,7 +1,7 @@
 //! Answers of functions, and how they are compared with those that are kept beside the events.
 //!
 //! A kept answer names what is different each time by its kind: `<uuid>`, `<time>`, `<period>`,
-//! `<secret>`, `<url>`, `<request>` or `<number>`. Headers that it does not name may be there too.
+//! `<secret>`, `<url>`, `<request>`, `<status>` or `<number>`. Headers that it does not name may be there too.
 
 use serde_json::{Map, Value, json};
 use testkit::Answer;
@@ -112,6 +112,8 @@ fn is_kind(kind: &str, found: &Value) -> bool {
             let rest = text.strip_prefix(&format!("sk_{}_", "live"));
             rest.is_some_and(|rest| hex(rest, 64))
         }
+        // Of a record on its way into the index.
+        "<status>" => ["pending", "processing", "indexed"].contains(&text),
         "<url>" => text.starts_with("http") && text.contains("://"),
         "<request>" => text.starts_with("req_") && text.len() > 10,
         _ => false,

@@ -7,8 +7,18 @@ use serde_json::{Map, Value};
 /// The type of functions.
 pub(crate) const FUNCTION: &str = "AWS::Serverless::Function";
 
-/// A method, and a path without `/api/v1`.
+/// A method, and a path as [`short`] has it.
 pub(crate) type Route = (String, String);
+
+/// A path without `/api/v1`. That of an open route is as it is.
+pub(crate) fn short(path: &str) -> &str {
+    if let Some(short) = path.strip_prefix("/api/v1") {
+        short
+    } else {
+        assert!(path.starts_with("/open/v1/"), "{path} is not of the API");
+        path
+    }
+}
 
 /// The template. Short forms have lost their tags: `!Ref Table` is `"Table"`, `!GetAtt Table.Arn`
 /// is `"Table.Arn"`, `!If [C, a, b]` is a list, and what `!Sub` takes is as it is written.
@@ -47,9 +57,8 @@ pub(crate) fn routes(template: &Value) -> BTreeMap<String, BTreeSet<Route>> {
             let event = &event["Properties"];
             let method = event["Method"].as_str().expect("a method");
             let path = event["Path"].as_str().expect("a path");
-            let path = path.strip_prefix("/api/v1").expect("a path of the API");
             let of_function = routes.entry(folder.to_owned()).or_default();
-            of_function.insert((method.to_uppercase(), path.to_owned()));
+            of_function.insert((method.to_uppercase(), short(path).to_owned()));
         }
     }
     routes

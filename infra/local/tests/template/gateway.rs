@@ -34,7 +34,7 @@ fn quoted(value: &Value) -> Option<&str> {
 }
 
 #[test]
-fn every_route_but_health_and_preflights_needs_a_token() {
+fn every_route_but_health_preflights_and_the_open_ones_needs_a_token_or_a_key() {
     let template = template();
     let auth = &api(&template)["Auth"];
     assert_eq!(auth["DefaultAuthorizer"], "Token");
@@ -50,7 +50,9 @@ fn every_route_but_health_and_preflights_needs_a_token() {
                 continue;
             }
             let route = &of["Properties"];
-            let is_public = route["Path"] == "/api/v1/health" || route["Method"] == "OPTIONS";
+            let path = text(&route["Path"]);
+            let is_open = path == "/api/v1/health" || path.starts_with("/open/v1/");
+            let is_public = is_open || route["Method"] == "OPTIONS";
             let expected = if is_public {
                 json!({"Authorizer": "NONE"})
             } else {

@@ -9,7 +9,7 @@ use crate::aws::template;
 use crate::common::{ARCHITECTURE, list, section, text};
 
 /// What is variable in the keys of `ARCHITECTURE.md`, but for a collection's name, and an example.
-const VARIABLES: [(&str, &str); 14] = [
+const VARIABLES: [(&str, &str); 19] = [
     ("<collection>", "parts"),
     ("<record type>", "product"),
     ("<version>", "0000000001"),
@@ -24,6 +24,11 @@ const VARIABLES: [(&str, &str); 14] = [
     ("<part>", "000000"),
     ("<token>", "00000000000000ff"),
     ("<sha256>", "9f86d081884c7d659a2feaa0c55ad015"),
+    ("<key>", "550e8400-e29b-41d4-a716-446655440000"),
+    ("<agent>", "claude"),
+    ("<day>", "2026-03-08"),
+    ("<tenant>", "t_1"),
+    ("<address>", "203.0.113.7"),
 ];
 
 /// The properties of the event by which the indexer follows the table.

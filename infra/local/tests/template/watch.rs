@@ -50,6 +50,7 @@ fn there_is_an_alarm_on_whatever_may_go_wrong() {
     };
     // Nobody waits for them; and an alarm takes ten metrics.
     let background = ["Indexer", "Ingest"];
+    let of_background = |metric| Watched::from(background.map(|function| (metric, vec![function])));
     // By the API's name, so that the alarms find it.
     assert_eq!(api(&template)["Name"], "AWS::StackName");
     let stage = ["AWS::StackName", "Api.Stage"];
@@ -57,11 +58,10 @@ fn there_is_an_alarm_on_whatever_may_go_wrong() {
         one("5XXError", &stage),
         one("Latency", &stage),
         // The authorizer's refusals are errors to Lambda.
-        sum("Errors", &["Authorizer"]),
+        sum("Errors", &["Authorizer", "Indexer", "Ingest"]),
+        of_background("Errors"),
         sum("Throttles", &background),
-        background
-            .map(|function| ("Throttles", vec![function]))
-            .into(),
+        of_background("Throttles"),
         Watched::from([
             ("ReadThrottleEvents", vec!["Table"]),
             ("WriteThrottleEvents", vec!["Table"]),

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::record::Record;
+use model::record::{Record, Visibility};
 use serde_json::Value;
 use tantivy::TantivyDocument;
 use tantivy::schema::OwnedValue;
 
 use super::paths::{Path, Paths};
-use super::schema::Fields;
+use super::schema::{EVERYBODY, Fields};
 use super::text::{bare_identifier, fold, value, without_accents};
 
 /// What a record's data is made of, flattened.
@@ -84,9 +84,6 @@ pub(crate) fn document(fields: &Fields, record: &Record, paths: &mut Paths) -> T
         flat.take(&Path::default().step(key), value, paths);
     }
     flat.identifiers.extend(bare_identifier(&record.name));
-    if let Some(source_id) = &record.source_id {
-        flat.identifiers.extend(bare_identifier(source_id));
-    }
 
     let mut document = TantivyDocument::new();
     let (high, low) = record.id.0.as_u64_pair();
@@ -103,10 +100,16 @@ pub(crate) fn document(fields: &Fields, record: &Record, paths: &mut Paths) -> T
     for identifier in &flat.identifiers {
         document.add_text(fields.identifier, identifier);
     }
+    if let Some(source) = record.source_id.as_deref().and_then(bare_identifier) {
+        document.add_text(fields.source, source);
+    }
     document.add_object(fields.strings, columns(flat.strings));
     document.add_object(fields.numbers, columns(flat.numbers));
     document.add_text(fields.kind, record.record_type.as_str());
     document.add_text(fields.kind_folded, fold(record.record_type.as_str()));
+    if record.visibility == Visibility::Public {
+        document.add_text(fields.audience, EVERYBODY);
+    }
     document.add_i64(fields.created, record.created_at.timestamp_micros());
     document.add_i64(fields.updated, record.updated_at.timestamp_micros());
     document

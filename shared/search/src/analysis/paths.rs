@@ -45,6 +45,25 @@ impl Paths {
         self.known.contains_key(field)
     }
 
+    /// Whether more than one path looks like the field.
+    pub(crate) fn has_namesakes(&self, field: &str) -> bool {
+        self.known.get(field).is_some_and(|paths| paths.len() > 1)
+    }
+
+    /// All paths that look like the field.
+    pub(crate) fn all(&self, field: &str) -> BTreeSet<String> {
+        self.known.get(field).cloned().unwrap_or_default()
+    }
+
+    /// Takes these for the paths that look like the field; if there are none, no record has it.
+    pub(crate) fn keep(&mut self, field: &str, paths: BTreeSet<String>) {
+        if paths.is_empty() {
+            self.known.remove(field);
+        } else {
+            self.known.insert(field.to_owned(), paths);
+        }
+    }
+
     /// Notes a path and says whether there is room for it.
     pub(super) fn admit(&mut self, path: &Path) -> bool {
         if let Some(paths) = self.known.get_mut(&path.shown) {

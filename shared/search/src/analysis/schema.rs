@@ -24,6 +24,8 @@ pub(crate) struct Fields {
     pub body: Field,
     /// Every value that may identify the record, bare.
     pub identifier: Field,
+    /// What its source calls it, bare: that is nobody's business but its owner's.
+    pub source: Field,
     /// Strings and booleans by path.
     pub strings: Field,
     /// Numbers by path.
@@ -31,6 +33,8 @@ pub(crate) struct Fields {
     /// The record type as it is, and folded.
     pub kind: Field,
     pub kind_folded: Field,
+    /// [`EVERYBODY`] in those that everybody may find.
+    pub audience: Field,
     /// The name, folded, for sorting.
     pub name_folded: Field,
     /// Microseconds since 1970.
@@ -47,6 +51,9 @@ pub(crate) const CREATED: &str = "created";
 pub(crate) const UPDATED: &str = "updated";
 pub(crate) const STRINGS: &str = "s";
 pub(crate) const NUMBERS: &str = "n";
+
+/// The term of public records.
+pub(crate) const EVERYBODY: &str = "everybody";
 
 /// The schema. It is part of the format of packs: who changes it changes
 /// [`FORMAT`](crate::FORMAT).
@@ -72,6 +79,7 @@ pub(crate) fn schema() -> (Schema, Fields) {
         name: builder.add_text_field("name", text.clone()),
         body: builder.add_text_field("body", text),
         identifier: builder.add_text_field("identifier", term.clone()),
+        source: builder.add_text_field("source", term.clone()),
         strings: builder.add_json_field(
             STRINGS,
             JsonObjectOptions::default()
@@ -79,8 +87,9 @@ pub(crate) fn schema() -> (Schema, Fields) {
                 .set_fast(RAW),
         ),
         numbers: builder.add_json_field(NUMBERS, JsonObjectOptions::default().set_fast(RAW)),
-        kind: builder.add_text_field("kind", term),
+        kind: builder.add_text_field("kind", term.clone()),
         kind_folded: builder.add_text_field(KIND_FOLDED, both),
+        audience: builder.add_text_field("audience", term),
         name_folded: builder.add_text_field(NAME_FOLDED, column),
         created: builder.add_i64_field(CREATED, FAST),
         updated: builder.add_i64_field(UPDATED, FAST),

@@ -1,21 +1,23 @@
 //! One search: from the request to the hits.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::fault::Fault;
-use model::id::RecordId;
-use tantivy::query::{Occur, Query, TermQuery};
-use tantivy::schema::IndexRecordOption;
+use model::id::{RecordId, RecordType};
+use tantivy::collector::Count;
+use tantivy::query::{EmptyQuery, Occur, Query};
 use tantivy::{Searcher, Term};
 use uuid::Uuid;
 
-use super::{Error, Hit, Index, Mode, Page};
-use crate::analysis::{self, Fields, Paths};
+use super::{Error, Fit, Hit, Index, Mode, Page, kinds};
+use crate::analysis::{self, Fields, NUMBERS, Paths, STRINGS};
 use crate::class::{Class, classify};
+use crate::filter::{Filter, is_suffixed};
 use crate::query::{self, Counted, Scaled};
 use crate::rank::{self, ByScore, Ranked, Ranking, SCORE_UNIT};
-use crate::request::{Direction, Request, Sort};
+use crate::request::{Audience, Direction, Request, Sort};
 
 /// A request, and the state of the index that it is answered from.
 pub(super) struct Plan {
@@ -42,40 +44,106 @@ impl Plan {
         }
     }
 
-    /// The same with its filters compiled.
+    /// Whether it may take a look into the index to know what the request means.
+    pub(super) fn has_to_look(&self) -> bool {
+        let request = &self.request;
+        let is_plain = request.filters.is_empty() && request.sort.is_none();
+        request.audience == Audience::Everybody && !is_plain
+    }
+
+    /// Which fields private records have is told to nobody: neither by what a filter means, nor by
+    /// which of several fields that look alike is meant.
+    fn hide_private_fields(&mut self) -> Result<(), Error> {
+        let filtered = self.request.filters.iter().flat_map(Filter::names);
+        let sorted = self.request.sort.iter().map(|sort| sort.field.as_str());
+        let is_unclear = |field: &&str| {
+            self.paths.has_namesakes(field) || (is_suffixed(field) && self.paths.has(field))
+        };
+        let unclear = filtered.chain(sorted).filter(is_unclear);
+        for field in unclear.map(str::to_owned).collect::<BTreeSet<_>>() {
+            let mut public = BTreeSet::new();
+            for path in self.paths.all(&field) {
+                if self.is_public(&path)? {
+                    public.insert(path);
+                }
+            }
+            Arc::make_mut(&mut self.paths).keep(&field, public);
+        }
+        Ok(())
+    }
+
+    /// Whether a record that everybody may find has a value there.
+    fn is_public(&self, path: &str) -> Result<bool, Error> {
+        for column in [STRINGS, NUMBERS] {
+            let has = query::publicly(&self.fields, format!("{column}.{path}"));
+            if self.searcher.search(has.as_ref(), &Count)? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The same with its filters compiled. It blocks where it [has to look](Self::has_to_look).
     pub(super) fn compiled(mut self) -> Result<Self, Error> {
+        let is_open = self.request.audience == Audience::Everybody;
+        if self.has_to_look() {
+            self.hide_private_fields()?;
+        }
         let filters = self.request.filters.iter();
-        self.conditions = filters
+        let conditions: Result<Vec<_>, Fault> = filters
             .map(|filter| filter.query(&self.fields, &self.paths))
-            .collect::<Result<_, Fault>>()
-            .map_err(Error::Filter)?;
+            .collect();
+        self.conditions = match conditions {
+            Ok(conditions) => conditions,
+            // A collection without a public record is as one that is not there: no filter is wrong.
+            Err(_) if is_open && !self.has_public_records()? => vec![Box::new(EmptyQuery)],
+            Err(fault) => return Err(Error::Filter(fault)),
+        };
         if let Some(kind) = &self.request.record_type {
-            self.conditions.push(Box::new(TermQuery::new(
-                Term::from_field_text(self.fields.kind, kind.as_str()),
-                IndexRecordOption::Basic,
-            )));
+            let kind = Term::from_field_text(self.fields.kind, kind.as_str());
+            self.conditions.push(query::term(kind));
+        }
+        if is_open {
+            self.conditions.push(query::public(&self.fields));
         }
         Ok(self)
     }
 
+    fn has_public_records(&self) -> Result<bool, Error> {
+        let public = query::public(&self.fields);
+        Ok(self.searcher.search(public.as_ref(), &Count)? > 0)
+    }
+
     /// Runs it.
     pub(super) fn run(&self) -> Result<Found, Error> {
-        let counted = &Counted::new(&self.searcher);
-        let (hits, mode, fell_back) = match self.class {
-            Class::Filter => (self.everything(counted)?, Mode::Filter, false),
-            Class::Identifier => match self.identified(counted)? {
-                Some(hits) => (hits, Mode::Identifier, false),
-                None => (self.words(counted)?.0, Mode::Fulltext, true),
-            },
-            Class::Keyword | Class::NaturalLanguage => {
-                let (hits, fell_back) = self.words(counted)?;
-                (hits, Mode::Fulltext, fell_back)
+        let counted = &Counted::new(&self.searcher, &self.fields, self.request.audience)?;
+        let every = |any: bool| if any { Fit::AnyWord } else { Fit::EveryWord };
+        let (hits, mode, fit, fell_back) = match self.class {
+            Class::Filter => (self.everything(counted)?, Mode::Filter, Fit::Exact, false),
+            Class::Identifier => {
+                if let Some(hits) = self.identified(counted)? {
+                    (hits, Mode::Identifier, Fit::Exact, false)
+                } else {
+                    let (hits, any) = self.words(counted)?;
+                    (hits, Mode::Fulltext, every(any), true)
+                }
             }
+            Class::Keyword | Class::NaturalLanguage => {
+                let (hits, any) = self.words(counted)?;
+                (hits, Mode::Fulltext, every(any), any)
+            }
+        };
+        let kinds = if self.request.kinds {
+            kinds::of(&self.searcher, &self.fields, self.request.audience)?
+        } else {
+            BTreeSet::new()
         };
         Ok(Found {
             hits,
+            kinds,
             mode,
             class: self.class,
+            fit,
             fell_back,
         })
     }
@@ -88,7 +156,7 @@ impl Plan {
 
     /// What the query identifies; `None` if nothing.
     fn identified(&self, counted: &Counted) -> Result<Option<Hits>, Error> {
-        let Some(query) = query::identifier(&self.fields, &self.request.query) else {
+        let Some(query) = self.identifier() else {
             return Ok(None);
         };
         let found = self.find(
@@ -127,8 +195,15 @@ impl Plan {
         let bare = analysis::bare_identifier(&self.request.query)?;
         let digit = bare.bytes().any(|byte| byte.is_ascii_digit());
         let letter = bare.bytes().any(|byte| byte.is_ascii_alphabetic());
-        (digit && letter && bare.len() >= 4)
-            .then(|| query::identifier(&self.fields, &self.request.query))?
+        (digit && letter && bare.len() >= 4).then(|| self.identifier())?
+    }
+
+    /// What is called as the query says.
+    pub(super) fn identifier(&self) -> Option<Box<dyn Query>> {
+        let Request {
+            query, audience, ..
+        } = &self.request;
+        query::identifier(&self.fields, *audience, query)
     }
 
     pub(super) fn ranking(&self) -> Ranking<'_> {
@@ -141,7 +216,8 @@ impl Plan {
     fn find(&self, counted: &Counted, scaled: Scaled, ranking: &Ranking) -> Result<Hits, Error> {
         let score = ByScore::of(&scaled);
         let query = query::under(scaled, &self.conditions);
-        let page = (self.request.limit, self.request.offset);
+        let request = &self.request;
+        let page = (request.limit, request.offset, request.after);
         Ok(rank::run(
             counted,
             query.as_ref(),
@@ -167,23 +243,33 @@ type Hits = (Vec<Ranked>, usize);
 /// What a search found.
 pub(super) struct Found {
     hits: Hits,
+    kinds: BTreeSet<RecordType>,
     mode: Mode,
     class: Class,
+    fit: Fit,
     fell_back: bool,
 }
 
 impl Found {
     pub(super) fn page(self, classify_time: Duration, search_time: Duration) -> Page {
         let (ranked, total) = self.hits;
-        let hits = ranked.into_iter().map(|((high, low), score)| Hit {
-            id: RecordId(Uuid::from_u64_pair(high, low)),
-            score: f64::from(score) / f64::from(SCORE_UNIT),
+        let hits = ranked.into_iter().map(|ranked| {
+            let (high, low) = ranked.id;
+            let hit = Hit {
+                id: RecordId(Uuid::from_u64_pair(high, low)),
+                score: f64::from(ranked.score) / f64::from(SCORE_UNIT),
+            };
+            (hit, ranked.rank)
         });
+        let (hits, ranks) = hits.unzip();
         Page {
-            hits: hits.collect(),
+            hits,
+            ranks,
             total,
+            kinds: self.kinds,
             mode: self.mode,
             class: self.class,
+            fit: self.fit,
             fell_back: self.fell_back,
             classify_time,
             search_time,

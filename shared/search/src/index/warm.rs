@@ -42,8 +42,8 @@ impl Plan {
             Class::Filter => {}
             Class::Identifier => {
                 let (named, _) = try_join(try_join_all(named), try_join_all(rest)).await?;
-                // Words are looked up only where nothing is called so.
-                if !named.contains(&true) {
+                // Words are looked up only where nothing is called so, or nothing that may be found.
+                if !named.contains(&true) || !self.conditions.is_empty() {
                     try_join_all(words).await?;
                 }
                 return Ok(());
@@ -62,7 +62,7 @@ impl Plan {
 
     /// What the query is looked up by as an identifier.
     fn identifier_terms(&self) -> Vec<Term> {
-        let identifier = query::identifier(&self.fields, &self.request.query);
+        let identifier = self.identifier();
         let identifier = identifier.iter();
         identifier
             .flat_map(|query| terms_of(query.as_ref()))

@@ -11,6 +11,9 @@ use crate::item;
 use crate::retry::{ABSENT, Change, Outcome};
 use crate::{Result, Table, collection};
 
+/// How many writes the transaction of one change has: the record, its shard's counter, its marker.
+pub(super) const OWN_WRITES: usize = 3;
+
 /// What a change adds to the counters of a shard.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
@@ -25,6 +28,18 @@ fn public(record: &Record) -> i64 {
 impl Table {
     /// Makes a record where there is none; says whether it did.
     pub async fn create_record(&self, place: &Place, record: &Record) -> Result<bool> {
+        let made = self.create_with(place, record, &[]);
+        Ok(made.await? == Outcome::Done)
+    }
+
+    /// The same together with other writes: what became of the transaction, in which the record is
+    /// the first write and the others come after [`OWN_WRITES`].
+    pub(super) async fn create_with(
+        &self,
+        place: &Place,
+        record: &Record,
+        others: &[TransactWriteItem],
+    ) -> Result<Outcome> {
         let item = item::build(&place.key(record.id), &Body::of(record)?)?;
         let write = self.put_write(item, &Change::condition(ABSENT))?;
         let counts = Counts {
@@ -32,7 +47,8 @@ impl Table {
             public: public(record),
         };
         let at = record.updated_at;
-        self.change(place, record, write, counts, (false, at)).await
+        self.change(place, record, (write, others), counts, (false, at))
+            .await
     }
 
     /// Replaces a record by `new`, the next version of `old`, if `old` is still what the table
@@ -45,7 +61,8 @@ impl Table {
             public: public(new) - public(old),
         };
         let at = new.updated_at;
-        self.change(place, new, write, counts, (false, at)).await
+        let changed = self.change(place, new, (write, &[]), counts, (false, at));
+        Ok(changed.await? == Outcome::Done)
     }
 
     /// Deletes a record, if it is still what the table holds; says whether it was.
@@ -56,35 +73,38 @@ impl Table {
             total: -1,
             public: -public(old),
         };
-        self.change(place, old, write, counts, (true, at)).await
+        let deleted = self.change(place, old, (write, &[]), counts, (true, at));
+        Ok(deleted.await? == Outcome::Done)
     }
 
     async fn change(
         &self,
         place: &Place,
         record: &Record,
-        write: TransactWriteItem,
+        (write, others): (TransactWriteItem, &[TransactWriteItem]),
         counts: Counts,
         (gone, at): (bool, Moment),
-    ) -> Result<bool> {
+    ) -> Result<Outcome> {
         let marker = Self::record_marker(&place.tenant, place.of, record, gone, at)?;
         let marker = self.put_write(marker, &Change::default())?;
         let counter = collection::count_key(&place.tenant, place.of, record.id.shard());
         // Another writer, whose clock is ahead, may have dated the shard already.
-        for newer in [false, true] {
+        let mut newer = false;
+        loop {
             let count = self.update_write(
                 &counter,
                 &collection::count(counts.total, counts.public, at, newer),
             )?;
-            let writes = vec![write.clone(), count, marker.clone()];
+            let mut writes = vec![write.clone(), count, marker.clone()];
+            writes.extend_from_slice(others);
+            let all = writes.len();
             let outcome = self.transact(writes).await?;
-            if outcome == Outcome::Done {
-                return Ok(true);
+            let is_dated =
+                outcome.refused(1) && !(0..all).any(|write| write != 1 && outcome.refused(write));
+            if newer || !is_dated {
+                return Ok(outcome);
             }
-            if outcome.refused(0) {
-                return Ok(false);
-            }
+            newer = true;
         }
-        Ok(false)
     }
 }

@@ -1,0 +1,21 @@
+//! `PATCH /records/{id}/visibility`: says who may find a record.
+
+use api::{App, Body, Editor, Path, Result};
+use axum::Json;
+use axum::extract::State;
+use model::record::RecordPatch;
+
+use crate::change;
+use crate::record::{self, Shown};
+
+pub(crate) async fn update_visibility(
+    State(app): State<App>,
+    Editor(caller): Editor,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<Shown>> {
+    let id = record::id(&id)?;
+    let patch = body.parse(RecordPatch::parse_visibility)?;
+    let shown = change::update(&app, &caller.tenant, id, &patch).await?;
+    Ok(Json(shown))
+}
