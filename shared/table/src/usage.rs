@@ -2,7 +2,7 @@
 //!
 //! `TENANT#<tenant>#USAGE` / `<period>#<key>`, with the attributes `requests` and `searches`
 //!
-//! - a call is one add, beside the handler
+//! - a call is one add, beside the handler; a search that was not answered is taken back by another
 //! - a month of all keys is one query
 
 use std::collections::BTreeMap;
