@@ -120,6 +120,8 @@ struct Passing {
     /// The line, and the one at which the field begins, if they are counted.
     line: Option<u64>,
     begin: Option<u64>,
+    /// Whether the last byte was a carriage return, to which a feed may belong.
+    returned: bool,
 }
 
 impl Passing {
@@ -130,6 +132,7 @@ impl Passing {
             length: 0,
             line,
             begin: line,
+            returned: false,
         }
     }
 
@@ -148,9 +151,10 @@ impl Passing {
             }
             _ => At::Bare,
         };
-        if byte == b'\n' {
+        if byte == b'\r' || byte == b'\n' && !self.returned {
             self.line = self.line.map(|line| line + 1);
         }
+        self.returned = byte == b'\r';
         if self.columns > MAX_COLUMNS {
             return Err(too_wide(&said(self.line)));
         }
@@ -186,6 +190,15 @@ mod tests {
                 .bytes()
                 .position(|byte| passing.step(byte, b',').unwrap());
             assert_eq!(found, end, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_line_of_a_field_is_known_whatever_ends_the_lines_in_front_of_it() {
+        for text in ["\"a\nb\n\",\"c", "\"a\rb\r\",\"c", "\"a\r\nb\r\n\",\"c"] {
+            let mut passing = Passing::new(Some(1));
+            assert!(text.bytes().all(|byte| !passing.step(byte, b',').unwrap()));
+            assert_eq!(passing.begin, Some(3), "{text:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 
 use encoding_rs::UTF_8;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2_iter, memrchr2};
 
 use crate::Error;
 use crate::encoding::{Coding, Decoder, no_text, undecodable};
@@ -31,12 +31,37 @@ pub(crate) struct Window {
     lines: Option<Lines>,
 }
 
-/// Where in lines the consumed text ends.
+/// Where in lines the consumed text ends. A line ends with a feed, a carriage return, or both.
+#[derive(Clone, Copy)]
 struct Lines {
     /// From 1.
     number: u64,
     /// Where the line begins in the whole text.
     begin: u64,
+    /// Whether the last byte was a carriage return, to which a feed may belong.
+    returned: bool,
+}
+
+impl Lines {
+    /// Behind some more text, which begins at `at`.
+    fn after(self, text: &[u8], at: u64) -> Self {
+        let Some(last) = memrchr2(b'\n', b'\r', text) else {
+            let returned = self.returned && text.is_empty();
+            return Self { returned, ..self };
+        };
+        let ends = memchr2_iter(b'\n', b'\r', text).count();
+        let pairs = memchr_iter(b'\n', text)
+            .filter(|at| match at.checked_sub(1) {
+                Some(before) => text[before] == b'\r',
+                None => self.returned,
+            })
+            .count();
+        Self {
+            number: self.number + (ends - pairs) as u64,
+            begin: at + last as u64 + 1,
+            returned: text.last() == Some(&b'\r'),
+        }
+    }
 }
 
 impl Window {
@@ -80,6 +105,7 @@ impl Window {
             lines: counts_lines.then_some(Lines {
                 number: 1,
                 begin: 0,
+                returned: false,
             }),
         }
     }
@@ -155,10 +181,7 @@ impl Window {
     pub(crate) fn consume(&mut self, length: usize) {
         if let Some(lines) = &mut self.lines {
             let consumed = &self.text.as_bytes()[self.start..self.start + length];
-            if let Some(last) = memrchr(b'\n', consumed) {
-                lines.number += memchr_iter(b'\n', consumed).count() as u64;
-                lines.begin = self.at + last as u64 + 1;
-            }
+            *lines = lines.after(consumed, self.at);
         }
         self.start += length;
         self.at += length as u64;
@@ -195,8 +218,7 @@ impl Window {
 
     /// The number of the line that a byte of the rest is in, if lines are counted.
     pub(crate) fn line_number(&self, offset: usize) -> Option<u64> {
-        let lines = self.lines.as_ref()?;
-        Some(lines.number + memchr_iter(b'\n', self.before(offset)).count() as u64)
+        self.lines_before(offset).map(|lines| lines.number)
     }
 
     /// The line that a byte of the rest is in, for people.
@@ -209,16 +231,17 @@ impl Window {
 
     /// Where a byte of the rest stands, for people.
     pub(crate) fn place(&self, offset: usize) -> String {
-        let Some(lines) = &self.lines else {
+        let Some(Lines { number, begin, .. }) = self.lines_before(offset) else {
             return self.byte(offset);
         };
-        let before = self.before(offset);
-        let number = lines.number + memchr_iter(b'\n', before).count() as u64;
-        let column = match memrchr(b'\n', before) {
-            Some(newline) => (before.len() - newline) as u64,
-            None => self.at + before.len() as u64 - lines.begin + 1,
-        };
+        let column = self.at + self.before(offset).len() as u64 - begin + 1;
         format!("line {number} column {column}")
+    }
+
+    /// Where in lines a byte of the rest is.
+    fn lines_before(&self, offset: usize) -> Option<Lines> {
+        let lines = self.lines.as_ref()?;
+        Some(lines.after(self.before(offset), self.at))
     }
 
     fn byte(&self, offset: usize) -> String {
@@ -228,5 +251,27 @@ impl Window {
     fn before(&self, offset: usize) -> &[u8] {
         let rest = self.rest().as_bytes();
         &rest[..offset.min(rest.len())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_whatever_ends_them() {
+        for end in ["\n", "\r", "\r\n"] {
+            let text = format!("a{end}bc{end}{end}d");
+            let mut window = Window::over(text.clone());
+            assert!(window.fill().unwrap());
+            let last = text.len() - 1;
+            assert_eq!(window.place(last), "line 4 column 1", "{end:?}");
+            assert_eq!(window.place(last - end.len()), "line 3 column 1", "{end:?}");
+            for _ in 0..last {
+                window.consume(1);
+            }
+            assert_eq!(window.place(0), "line 4 column 1", "{end:?}");
+            assert_eq!(window.line(0), "line 4", "{end:?}");
+        }
     }
 }

@@ -40,7 +40,14 @@ pub fn number(text: &str) -> Option<Number> {
     if significant > MAX_DIGITS {
         return None;
     }
-    text.parse().ok()
+    let number: Number = text.parse().ok()?;
+    let kept = significant == 0 || !number.as_f64().is_some_and(is_too_small);
+    kept.then_some(number)
+}
+
+/// Whether a double stands for a number so close to zero that digits of it are lost.
+pub(crate) fn is_too_small(double: f64) -> bool {
+    double.abs() < f64::MIN_POSITIVE
 }
 
 #[cfg(test)]
@@ -89,6 +96,18 @@ mod tests {
         ] {
             assert_eq!(infer(text), Some(json!(text)), "{text}");
         }
+    }
+
+    #[test]
+    fn what_no_double_is_close_to_stays_text() {
+        for zeros in [308, 320, 330] {
+            let text = format!("0.{}12345", "0".repeat(zeros));
+            assert_eq!(infer(&text), Some(json!(text)), "{text}");
+            let negative = format!("-{text}");
+            assert_eq!(infer(&negative), Some(json!(negative)), "{negative}");
+        }
+        let zero = format!("0.{}", "0".repeat(400));
+        assert_eq!(infer(&zero), Some(json!(0.0)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
+use crate::cell::is_too_small;
 use crate::fault::Fault;
 
 /// Parses one JSON document and refuses a key that stands twice in one object.
@@ -194,7 +195,7 @@ fn too_precise(number: &str) -> bool {
     let zeros = |digits: &mut dyn Iterator<Item = &u8>| digits.take_while(|d| **d == b'0').count();
     let outer = zeros(&mut digits.iter()) + zeros(&mut digits.iter().rev());
     let significant = digits.len().saturating_sub(outer);
-    if significant > 0 && number.parse::<f64>().is_ok_and(|double| double == 0.0) {
+    if significant > 0 && number.parse::<f64>().is_ok_and(is_too_small) {
         return true;
     }
     significant > DOUBLE_DIGITS && number.parse::<i64>().is_err() && number.parse::<u64>().is_err()
