@@ -12,7 +12,7 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
-use ingestion::background::{Progress, run};
+use ingestion::background::{MAX_STEPS, Progress, run};
 use model::time::Moment;
 use serde_json::json;
 
@@ -20,6 +20,10 @@ pub use event::{Event, Step};
 
 /// How long before its end a call stops to work: what it has begun has to be written until then.
 const SPARE: Duration = Duration::from_mins(1);
+
+/// A call that has no time works on nothing, so that the upload counts no step: after so many calls
+/// none follows.
+const MAX_CALLS: u32 = 2 * MAX_STEPS;
 
 /// Ingests files.
 pub struct Ingest {
@@ -45,6 +49,11 @@ impl Ingest {
         for step in event.steps(self.app.files()?) {
             match self.work(&step, deadline).await {
                 Ok(Progress::Done) => {}
+                Ok(Progress::More) if step.step >= MAX_CALLS => {
+                    let Step { tenant, id, .. } = step;
+                    tracing::error!(%tenant, upload = %id, "an upload does not get on");
+                    return Err("an upload does not get on".into());
+                }
                 Ok(Progress::More) => self.call(&function, &step.following()).await?,
                 Err(error) => {
                     let Step { tenant, id, .. } = step;

@@ -213,6 +213,24 @@ async fn a_call_without_time_leaves_the_rest_to_another_of_its_function() {
 }
 
 #[tokio::test]
+async fn calls_without_time_do_not_follow_each_other_for_ever() {
+    let app = TestApp::new(upload::router()).await;
+    let (client, calls) = lambda(StatusCode::ACCEPTED).await;
+    let ingest = Ingest::new(app.app.clone(), client);
+    let first = send(&app, "name\nBolt\n").await;
+    for (step, follows) in [(399, 1), (400, 0)] {
+        let step = Step {
+            step,
+            ..first.clone()
+        };
+        let asked = event(json!({"upload": step}));
+        let done = ingest.handle(asked, FUNCTION.to_owned(), in_minutes(&app, 1));
+        assert_eq!(done.await.is_ok(), follows == 1);
+        assert_eq!(told(&calls).len(), follows);
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_cannot_be_followed_fails_so_that_it_is_sent_again() {
     let app = TestApp::new(upload::router()).await;
     let (client, _) = lambda(StatusCode::FORBIDDEN).await;

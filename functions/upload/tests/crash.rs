@@ -386,6 +386,32 @@ async fn a_change_whose_answer_was_lost_is_accepted() {
 }
 
 #[tokio::test]
+async fn a_change_is_tried_again_while_the_table_does_not_keep_up() {
+    let app = TestApp::with(upload::router(), &[("RATE_LIMIT_ENABLED", "false")]).await;
+    let client = app.tenant(Plan::Pro).await;
+    let rows = "source_id,name\n1,Bolt\n";
+    assert_eq!(
+        taken(&post_file(&client, "a.csv", rows).await),
+        [1, 1, 0, 0]
+    );
+    app.faults
+        .inject("UpdateItem", Fault::Throttled, SDK_ATTEMPTS);
+    app.faults.calls();
+
+    let changed = "source_id,name\n1,Bolt M8\n";
+    let answer = post_file(&client, "a.csv", changed).await;
+
+    assert_eq!(taken(&answer), [1, 1, 0, 0]);
+    let records = recounted(&app, &client.tenant).await;
+    assert_eq!(
+        (records[0].name.as_str(), records[0].version),
+        ("Bolt M8", 2)
+    );
+    let calls = app.faults.calls();
+    assert!(calls_of(&calls, "UpdateItem") > SDK_ATTEMPTS);
+}
+
+#[tokio::test]
 async fn a_reservation_whose_answer_was_lost_is_made_once() {
     let app = TestApp::new(upload::router()).await;
     let client = app.tenant(Plan::Free).await;

@@ -33,7 +33,7 @@ const LATE: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// In more steps than this no upload ends.
-const MAX_STEPS: u32 = 200;
+pub const MAX_STEPS: u32 = 200;
 
 /// How far an upload came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

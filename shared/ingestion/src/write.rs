@@ -1,7 +1,6 @@
 //! Writing rows: adding what is new, changing what is there.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use api::{App, Error, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -11,6 +10,7 @@ use model::id::{RecordId, UploadId};
 use model::record::{Origin, Record, SourceType, Visibility};
 use model::time::Moment;
 use model::upload::{Glimpse, Summary};
+use table::back_off;
 use table::cap::{Note, Tally};
 use table::record::{Added, Existing, Place};
 use tokio::time::Instant;
@@ -22,15 +22,9 @@ use crate::window::{Candidate, Slice};
 /// How many changed records are written at once.
 const CHANGES: usize = 16;
 
-/// How often a record is read again that others change at the same time.
-const ROUNDS: usize = 20;
-
 /// How many records one call reads, and how many such calls are under way at once.
 const READ: usize = 100;
 const READS: usize = 8;
-
-/// How long one waits that reads them when the database does not keep up.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Whose rows they are.
 #[derive(Debug, Clone)]
@@ -253,7 +247,10 @@ impl Writer<'_> {
         let ids: Vec<RecordId> = pending.iter().map(|pending| pending.record.id).collect();
         let (table, place) = (&self.app.table, &self.place);
         let collection = &self.author.target.collection;
-        while Instant::now() < self.deadline {
+        for attempt in 1.. {
+            if Instant::now() >= self.deadline {
+                break;
+            }
             let chunks: Vec<Vec<RecordId>> = ids.chunks(READ).map(<[RecordId]>::to_vec).collect();
             let read = stream::iter(chunks)
                 .map(|ids| async move { table.existing(place, collection, &ids).await })
@@ -263,7 +260,7 @@ impl Writer<'_> {
             match read {
                 Err(table::Error::Unavailable(_)) => {
                     written.slowed = true;
-                    tokio::time::sleep(PAUSE).await;
+                    back_off(attempt).await;
                 }
                 read => return Ok(Some(read?)),
             }
@@ -301,9 +298,9 @@ impl Writer<'_> {
         if row.source_id.is_none() {
             return Ok(Change::None);
         }
-        for _ in 0..ROUNDS {
+        for attempt in 1.. {
             if Instant::now() >= self.deadline {
-                return Ok(Change::NotWritten);
+                break;
             }
             let met = &existing.record;
             let mut next = row.clone();
@@ -327,14 +324,21 @@ impl Writer<'_> {
             {
                 Ok(true) => return Ok(Change::Written(next.id)),
                 Ok(false) => {}
-                Err(table::Error::Unavailable(_)) => continue,
+                Err(table::Error::Unavailable(_)) => {
+                    back_off(attempt).await;
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             }
             let ids = [row.id];
-            let mut current = table.existing(&self.place, &row.collection, &ids).await?;
-            match current.remove(&row.id) {
-                Some(record) => existing = record,
-                None => return Ok(Change::NotWritten),
+            match table.existing(&self.place, &row.collection, &ids).await {
+                Ok(mut current) => match current.remove(&row.id) {
+                    Some(record) => existing = record,
+                    None => break,
+                },
+                // What it was met as is no longer there, so that it is read again.
+                Err(table::Error::Unavailable(_)) => back_off(attempt).await,
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(Change::NotWritten)

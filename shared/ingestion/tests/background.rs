@@ -1,9 +1,8 @@
 //! Uploads whose file lies on the store: in steps, cut short anywhere, told twice.
 
 mod common;
+mod parts;
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -12,45 +11,18 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use common::{LONG, SETTINGS, errors, found, job, records, send, whole};
 use futures_util::stream;
-use ingestion::background::{Progress, run};
+use ingestion::background::{MAX_STEPS, Progress, run};
 use model::id::TenantId;
 use model::plan::Plan;
-use model::record::Record;
 use model::time::Moment;
-use model::upload::{Status, Summary};
+use model::upload::{Job, Status, Summary};
+use parts::{essence, file};
 use serde_json::json;
-use table::cap::Caps;
+use table::cap::{Caps, Note};
 use testkit::TestApp;
 
 /// How many rows a step without time takes.
 const SLICE: u64 = 1_250;
-
-/// So many rows: every tenth is bad, every tenth repeats one, some change what others made.
-fn file(rows: usize) -> String {
-    let mut file = String::new();
-    for row in 0..rows {
-        match row % 10 {
-            3 => file.push_str("{\"price\": 1}\n"),
-            7 => writeln!(file, "{{\"name\": \"Part {}\"}}", row - 7).expect("a good one"),
-            // In another window of rows it would change the record; in this one the last row wins.
-            8 => writeln!(
-                file,
-                "{{\"name\": \"Nut {row}\", \"source_id\": \"{}\"}}",
-                row / 20
-            )
-            .expect("a good one"),
-            _ => writeln!(file, "{{\"name\": \"Part {row}\"}}").expect("a good one"),
-        }
-    }
-    file
-}
-
-/// What of the records does not depend on when they were made.
-fn essence(records: &BTreeMap<String, Record>) -> Vec<(&String, Option<&String>, u64)> {
-    let records = records.iter();
-    let essence = records.map(|(name, record)| (name, record.source_id.as_ref(), record.row));
-    essence.collect()
-}
 
 #[tokio::test]
 async fn a_file_that_has_arrived_becomes_records() {
@@ -212,6 +184,41 @@ async fn a_file_that_is_told_twice_is_counted_once() {
         job.summary.accepted,
         records(&app, &tenant).await.len() as u64
     );
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_end_is_ended() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Scale).await.tenant;
+    let id = send(&app, &tenant, "parts.ndjson", &file(3_000)).await;
+    let job = Job {
+        steps: MAX_STEPS - 1,
+        ..found(&app, &tenant, id).await
+    };
+    let note = Note {
+        job: &job,
+        lease: None,
+    };
+    let noted = app
+        .app
+        .table
+        .note_upload(&tenant, note, app.app.clock.now());
+    assert!(noted.await.unwrap());
+
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        ends.push(run(&app.app, &tenant, id, Duration::ZERO).await.unwrap());
+    }
+
+    assert_eq!(ends, [Progress::More, Progress::Done]);
+    let job = found(&app, &tenant, id).await;
+    assert_eq!(job.status, Status::Failed);
+    let why = "The upload did not end; send the file in parts";
+    assert_eq!(job.detail.as_deref(), Some(why));
+    // What its last step wrote is there and counted, and nothing is reserved for the rest.
+    assert_eq!(job.summary.submitted, SLICE);
+    let made = records(&app, &tenant).await;
+    assert_eq!(made.len() as u64, job.summary.accepted);
 }
 
 #[tokio::test]

@@ -72,6 +72,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 pub use error::Error;
+pub use retry::back_off;
 
 /// What every verb returns.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -48,7 +48,7 @@ impl Outcome {
 
 /// Waits before try number `attempt`, counted from 1: up to 10 ms, then twice as long each time
 /// up to 640 ms, at random, so that those who met do not meet again.
-pub(crate) async fn back_off(attempt: u32) {
+pub async fn back_off(attempt: u32) {
     let ceiling = 10 * 2_u64.pow(attempt.min(7) - 1);
     let wait = random() % ceiling + 1;
     tokio::time::sleep(Duration::from_millis(wait)).await;
