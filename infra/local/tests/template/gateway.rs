@@ -109,6 +109,9 @@ fn the_gateways_answers_are_errors_like_all_others() {
         let body = gateway_body(answer);
         let detail = body["detail"].as_str().unwrap();
         assert!(!detail.is_empty(), "{name}");
+        if name == "REQUEST_TOO_LARGE" {
+            assert!(detail.contains("POST /portal/uploads"), "{detail}");
+        }
         assert_eq!(body, json!({"detail": detail}), "{name}");
 
         let headers = &answer["ResponseParameters"]["Headers"];
