@@ -1,7 +1,7 @@
 //! The portal on one machine: every family on one port, over an embedded DynamoDB.
 //!
-//! It stands in for API Gateway and for nothing else: the routers, the table's verbs and the SDK
-//! client are those of production.
+//! It stands in for API Gateway, takes large files in S3's place, and does what the stream and the
+//! schedule start on AWS: the routers, the table's verbs and the SDK client are those of production.
 
 mod arrivals;
 pub mod cli;
@@ -20,7 +20,7 @@ mod welcome;
 
 use std::process::ExitCode;
 
-/// The routes of every family.
+/// The routes of every family but the open one, whose routes are under a path of their own.
 pub fn routes() -> api::Router {
     api::Router::new()
         .merge(account::router())

@@ -6,8 +6,8 @@
 //!
 //! Every partition key begins with `TENANT#<tenant>#` and says what the partition holds, so that
 //! one tenant's items cannot be reached with another's name and a role can be confined to a kind
-//! of item. The exceptions are the lookup of a key by its hash, `KEYHASH#<sha256>`, and what is
-//! everybody's, `OPEN#...`.
+//! of item. The exceptions are the lookup of a key by its hash, `KEYHASH#<sha256>`, what is
+//! everybody's, `OPEN#...`, and what is left of deleted collections, `GONE#...`.
 //!
 //! | partition | sort key | item |
 //! |---|---|---|
@@ -24,7 +24,7 @@
 //! | `TENANT#t#AGENTS` | `<period>#<shard>#<agent>`, `NAMES#<day>` | [`agents`] |
 //! | `TENANT#t#USAGE` | `<period>#<key>` | [`usage`] |
 //! | `TENANT#t#MARKERS` | `<collection>#<number>#<generation>#...` | [`marker`] |
-//! | `TENANT#t#BATCH#<upload>` | `<part>` | [`marker`] |
+//! | `TENANT#t#BATCH#<upload>#<part>` | `<token>` | [`marker`] |
 //! | `TENANT#t#RECORDS#<number>#<generation>#<shard>` | `<id>` | [`record`] |
 //! | `TENANT#t#SCHEMAS` | `<collection>#<record type>` | [`schema`] |
 //! | `TENANT#t#SCHEMA#<collection>#<record type>` | `<number>#<version>` | [`schema`] |
