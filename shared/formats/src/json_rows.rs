@@ -4,6 +4,7 @@
 //! no record can hold reject their row alone.
 
 use memchr::memchr;
+use model::cell::is_too_small;
 use model::record::Draft;
 use model::{Fault, Faults, json};
 use serde::de::IgnoredAny;
@@ -184,9 +185,9 @@ fn unread(error: &serde_json::Error) -> Faults {
     }]
 }
 
-/// Whether it is worth looking at each number: one has many digits, or became zero.
+/// Whether it is worth looking at each number: one has many digits, or is very small.
 fn may_lose_digits(text: &str, value: &Value) -> bool {
-    has_long_number(text.as_bytes()) || has_zero(value)
+    has_long_number(text.as_bytes()) || has_tiny_number(value)
 }
 
 /// Whether somewhere [`LONG`] digits and points follow each other. Two of them are then among each
@@ -217,12 +218,12 @@ fn is_part(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b'.'
 }
 
-/// Whether there is a double of no size, which may have been a very small number.
-fn has_zero(value: &Value) -> bool {
+/// Whether there is a double of next to no size, which may have had more digits.
+fn has_tiny_number(value: &Value) -> bool {
     match value {
-        Value::Number(number) => number.is_f64() && number.as_f64() == Some(0.0),
-        Value::Array(items) => items.iter().any(has_zero),
-        Value::Object(object) => object.values().any(has_zero),
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(is_too_small),
+        Value::Array(items) => items.iter().any(has_tiny_number),
+        Value::Object(object) => object.values().any(has_tiny_number),
         _ => false,
     }
 }
@@ -246,6 +247,8 @@ mod tests {
         for number in [
             "18446744073709551616",
             "1e-400",
+            "1e-310",
+            "-2.5e-320",
             "123456789.123456789123",
             "0.100000000000000005551115123",
             "100000000000000000.1",

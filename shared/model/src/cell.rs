@@ -45,8 +45,9 @@ pub fn number(text: &str) -> Option<Number> {
     kept.then_some(number)
 }
 
-/// Whether a double stands for a number so close to zero that digits of it are lost.
-pub(crate) fn is_too_small(double: f64) -> bool {
+/// Whether a double stands for a number so close to zero that digits of it are lost, or for zero.
+#[must_use]
+pub fn is_too_small(double: f64) -> bool {
     double.abs() < f64::MIN_POSITIVE
 }
 
