@@ -1,6 +1,7 @@
 //! API keys: issue, list, change, revoke, rotate. By a user of the portal, or by a key that may.
 
 mod answer;
+mod before;
 mod create_key;
 mod list_keys;
 mod revoke_key;

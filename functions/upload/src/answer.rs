@@ -1,11 +1,13 @@
 //! What became of an upload, as its own call is answered.
 
+use api::Replayable;
 use axum::Json;
 use axum::http::StatusCode;
 use ingestion::Outcome;
 use model::id::UploadId;
-use model::upload::{RowError, Status, Summary};
+use model::upload::{Job, RowError, Status, Summary};
 use serde::Serialize;
+use table::idempotency::Told;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Answer {
@@ -30,24 +32,43 @@ struct Metadata {
 }
 
 /// The answer to a call that brought its file.
-pub(crate) type Answered = (StatusCode, Json<Answer>);
+pub(crate) type Answered = Replayable<(StatusCode, Json<Answer>)>;
 
 impl Answer {
     pub(crate) fn of(outcome: Outcome, took: std::time::Duration) -> Self {
-        let job = outcome.job;
+        let told = Told {
+            processing_time_ms: api::millis(took),
+            settled: outcome.settled,
+        };
+        Self::new(outcome.job, outcome.errors, told)
+    }
+
+    pub(crate) fn new(job: Job, errors: Vec<RowError>, told: Told) -> Self {
         Self {
             upload_id: job.id,
             status: job.status,
             summary: job.summary,
-            errors: outcome.errors,
+            errors,
             metadata: Metadata {
-                processing_time_ms: api::millis(took),
+                processing_time_ms: told.processing_time_ms,
                 file_hash: job.file_hash,
-                reconciliation_passed: outcome.settled && job.summary.adds_up(),
+                reconciliation_passed: told.settled && job.summary.adds_up(),
                 pipeline_backpressure: job.slowed,
                 encoding: job.encoding,
                 delimiter: job.delimiter,
             },
+        }
+    }
+
+    pub(crate) fn upload_id(&self) -> UploadId {
+        self.upload_id
+    }
+
+    /// What is told nowhere else.
+    pub(crate) fn told(&self) -> Told {
+        Told {
+            processing_time_ms: self.metadata.processing_time_ms,
+            settled: self.metadata.reconciliation_passed,
         }
     }
 }

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use api::{App, Body, Editor, Error};
+use api::{App, Body, Editor, Error, Idempotency, Replayable};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use files::Presigned;
 use model::fault::{Fault, Fields, length, string};
-use model::id::{CollectionName, RecordType, UploadId};
+use model::id::{CollectionName, RecordType, TenantId, UploadId};
+use model::idempotency::{Attempt, Sha256Hex};
 use model::time::{Moment, shown};
 use model::upload::{Job, Way};
 use model::{Faults, fault};
@@ -41,39 +43,73 @@ pub(crate) struct Answer {
     expires_at: Moment,
 }
 
+type Announcement = (StatusCode, [(HeaderName, HeaderValue); 1], Json<Answer>);
+
+type Answered = Replayable<Announcement>;
+
 pub(crate) async fn create_upload(
     State(app): State<App>,
     Editor(caller): Editor,
+    idempotency: Idempotency,
     body: Body,
-) -> api::Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<Answer>)> {
+) -> api::Result<Answered> {
     let announced = body.parse(Announced::parse)?;
-    let limit = app
-        .table
-        .plan(&caller.tenant)
-        .await?
-        .limits()
-        .largest_upload;
+    let tenant = &caller.tenant;
+    let attempt = idempotency.attempt(|| Sha256Hex::of(body.as_bytes()));
+    let attempt = attempt.as_ref();
+    if let Some(answered) = before(&app, tenant, attempt).await? {
+        return Ok(answered);
+    }
+    let limit = app.table.plan(tenant).await?.limits().largest_upload;
     if announced.size_bytes > limit {
         let limit = limit / MB;
         let why = format!("The file is larger than the {limit} MB that the plan allows");
         return Err(Error::TooLarge(why));
     }
     let now = app.clock.now();
-    let (tenant, id, size) = (&caller.tenant, app.ids.upload(now), announced.size_bytes);
+    let (id, size) = (app.ids.upload(now), announced.size_bytes);
     let presigned = app.files()?.presign(tenant, id, size, now).await?;
     let job = announced.into_job(id, now, presigned.expires_at);
-    if !app.table.create_upload(tenant, &job).await? {
-        return Err(Error::internal(io::Error::other("two uploads have one id")));
+    match app.table.create_upload(tenant, &job, attempt).await? {
+        table::upload::Announced::Yes => Ok(Replayable::first(answer(id, presigned))),
+        // One that went ahead of this.
+        table::upload::Announced::Before => {
+            let answered = before(&app, tenant, attempt).await?;
+            answered.ok_or(Error::AtWork)
+        }
     }
+}
+
+/// The answer to an earlier call under the same key: the same address, signed again and not kept.
+async fn before(
+    app: &App,
+    tenant: &TenantId,
+    attempt: Option<&Attempt>,
+) -> api::Result<Option<Answered>> {
+    let Some(earlier) = app.earlier(tenant, attempt).await? else {
+        return Ok(None);
+    };
+    let unknown = |()| Error::internal(io::Error::other("a call made what is no upload"));
+    let id: UploadId = earlier.made.parse().map_err(unknown)?;
+    let Some(job) = app.table.find_upload(tenant, id).await? else {
+        return Ok(None);
+    };
+    let presign = app
+        .files()?
+        .presign(tenant, id, job.size_bytes, job.created_at);
+    Ok(Some(Replayable::again(answer(id, presign.await?))))
+}
+
+fn answer(upload_id: UploadId, presigned: Presigned) -> Announcement {
     let answer = Answer {
-        upload_id: id,
+        upload_id,
         url: presigned.url,
         headers: presigned.headers,
         expires_at: presigned.expires_at,
     };
     // Whoever has the address may put the file there.
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((StatusCode::CREATED, no_store, Json(answer)))
+    (StatusCode::CREATED, no_store, Json(answer))
 }
 
 impl Announced {

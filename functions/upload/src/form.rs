@@ -1,6 +1,6 @@
 //! The multipart form: one file and what the client says about it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use api::{Error, Place, Result};
@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, header};
 use formats::{OpenFile, Source};
 use futures_util::{Stream, StreamExt, stream};
 use model::fault::{Fault, length};
+use model::idempotency::{Hashing, Sha256Hex};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use tempfile::{SpooledData, SpooledTempFile};
 
@@ -116,6 +117,23 @@ impl Form {
             record_tag,
             source_name,
         })
+    }
+
+    /// A hash of all that it says: the same file has the same, whatever boundary it was sent with.
+    pub(crate) fn hash(&self) -> io::Result<Sha256Hex> {
+        let mut hashing = Hashing::default();
+        hashing.part(self.file.name.as_bytes());
+        for text in [&self.name_column, &self.record_tag, &self.source_name] {
+            hashing.optional(text.as_deref());
+        }
+        let mut content = self.file.content.open(0)?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            match content.read(&mut piece)? {
+                0 => return Ok(hashing.finish()),
+                length => hashing.piece(&piece[..length]),
+            }
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod list_schemas;
 mod list_uploads;
 mod put_schema;
 mod register_schema;
+mod repeat;
 mod replace_collection;
 mod replace_status;
 mod show_schema;

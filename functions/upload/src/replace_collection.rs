@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use api::{App, Editor, Error, Params, Path, Result};
+use api::{App, Editor, Error, Params, Path, Replayable, Result};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -51,7 +51,7 @@ pub(crate) async fn replace_collection(
     let fill = async move { filling.fill(&app, form).await };
     let outcome = tokio::spawn(fill.in_current_span()).await??;
     let answer = Answer::of(outcome, started.elapsed());
-    Ok((StatusCode::OK, Json(answer)))
+    Ok(Replayable::first((StatusCode::OK, Json(answer))))
 }
 
 /// A replace that is to begin.

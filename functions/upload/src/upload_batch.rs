@@ -6,18 +6,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use api::{App, Body, Editor, Error, Path, Place, Result};
-use axum::Json;
+use api::{App, Body, Editor, Error, Idempotency, Path, Place, Result};
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use model::Fault;
 use model::upload::Way;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::answer::{Answer, Answered};
+use crate::answer::Answered;
 use crate::form::{File, Form, field_fault};
 use crate::upload_file::{Incoming, names};
 
@@ -34,6 +32,7 @@ pub(crate) async fn upload_batch(
     State(app): State<App>,
     Editor(caller): Editor,
     Path((collection, record_type)): Path<(String, String)>,
+    idempotency: Idempotency,
     request: Request,
 ) -> Result<Answered> {
     let started = Instant::now();
@@ -49,9 +48,9 @@ pub(crate) async fn upload_batch(
         way: Way::Batch,
         staging: None,
     };
-    let outcome = incoming.run(&app, form(rows)).await?;
-    let answer = Answer::of(outcome, started.elapsed());
-    Ok((StatusCode::CREATED, Json(answer)))
+    incoming
+        .answer(&app, form(rows), &idempotency, started)
+        .await
 }
 
 fn form(rows: Bytes) -> Form {

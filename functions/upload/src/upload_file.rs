@@ -4,23 +4,26 @@
 
 use std::time::Instant;
 
-use api::{App, Editor, Error, Params, Path, Place, Result};
+use api::{App, Editor, Error, Idempotency, Params, Path, Place, Replayable, Result};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use ingestion::{Outcome, Upload};
 use model::id::{CollectionName, RecordType, TenantId, UploadId};
+use model::idempotency::Attempt;
 use model::plan::Plan;
 use model::upload::{Job, Status, Way};
 use tracing::Instrument;
 
 use crate::answer::{Answer, Answered};
 use crate::form::{Form, tag};
+use crate::repeat;
 
 pub(crate) async fn upload_file(
     State(app): State<App>,
     Editor(caller): Editor,
     Path((collection, record_type)): Path<(String, String)>,
+    idempotency: Idempotency,
     params: Params,
     request: Request,
 ) -> Result<Answered> {
@@ -36,9 +39,7 @@ pub(crate) async fn upload_file(
         way: Way::Request,
         staging: None,
     };
-    let outcome = incoming.run(&app, form).await?;
-    let answer = Answer::of(outcome, started.elapsed());
-    Ok((StatusCode::CREATED, Json(answer)))
+    incoming.answer(&app, form, &idempotency, started).await
 }
 
 /// The caller's plan, and the form that the request brings.
@@ -70,6 +71,44 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
+    /// Writes the file, once if it may be sent again, and answers.
+    pub(crate) async fn answer(
+        self,
+        app: &App,
+        form: Form,
+        idempotency: &Idempotency,
+        started: Instant,
+    ) -> Result<Answered> {
+        let created = |answer| (StatusCode::CREATED, Json(answer));
+        let (form, attempt) = attempted(form, idempotency).await?;
+        let Some(attempt) = attempt else {
+            let outcome = self.run(app, form).await?;
+            let answer = Answer::of(outcome, started.elapsed());
+            return Ok(Replayable::first(created(answer)));
+        };
+        let (tenant, upload) = (self.tenant.clone(), self.upload);
+        if let Some(answer) = repeat::take_up(app, &tenant, &attempt, upload).await? {
+            return Ok(Replayable::again(created(answer)));
+        }
+        // A task of its own: a client that hangs up and sends it again is told what became of it.
+        let app = app.clone();
+        let work = async move {
+            match self.run(&app, form).await {
+                Ok(outcome) => {
+                    let answer = Answer::of(outcome, started.elapsed());
+                    repeat::note(&app, &tenant, &attempt, &answer).await;
+                    Ok(answer)
+                }
+                Err(error) => {
+                    repeat::give_up(&app, &tenant, &attempt, upload).await;
+                    Err(error)
+                }
+            }
+        };
+        let answer = tokio::spawn(work.in_current_span()).await??;
+        Ok(Replayable::first(created(answer)))
+    }
+
     /// Writes the file.
     pub(crate) async fn run(self, app: &App, form: Form) -> Result<Outcome> {
         let now = app.clock.now();
@@ -100,6 +139,17 @@ impl Incoming {
         let app = app.clone();
         tokio::spawn(async move { upload.run(&app).await }.in_current_span()).await?
     }
+}
+
+/// The call, if it was sent under a key. Only then is the file read for it.
+async fn attempted(form: Form, idempotency: &Idempotency) -> Result<(Form, Option<Attempt>)> {
+    if !idempotency.is_asked() {
+        return Ok((form, None));
+    }
+    let hashing = tokio::task::spawn_blocking(|| (form.hash(), form));
+    let (hash, form) = hashing.await?;
+    let hash = hash.map_err(Error::internal)?;
+    Ok((form, idempotency.attempt(|| hash)))
 }
 
 pub(crate) fn names(collection: &str, record_type: &str) -> Result<(CollectionName, RecordType)> {

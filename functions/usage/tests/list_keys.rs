@@ -24,7 +24,7 @@ async fn create_key(app: &TestApp, tenant: &TenantId, name: &str) -> KeyId {
     };
     let key = Key::new(draft, app.app.ids.key(now), now);
     let hash = app.app.ids.secret().hash();
-    let created = app.app.table.create_key(tenant, &key, &hash).await;
+    let created = app.app.table.create_key(tenant, &key, &hash, None).await;
     assert_eq!(created.expect("an outcome"), Created::Yes);
     key.id
 }

@@ -19,6 +19,7 @@ const MAX_MB: usize = 1;
 /// What the endpoint expects of it is the model's to say.
 pub struct Body {
     value: Value,
+    bytes: Bytes,
     /// That a number of it lost digits, where it was found.
     imprecise: Option<Fault>,
 }
@@ -46,6 +47,12 @@ impl Body {
             faults.push(imprecise);
             Err(faults)
         })
+    }
+
+    /// The body as it came.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The body.
@@ -104,7 +111,11 @@ impl FromRequest<App> for Body {
         // It is JSON, and so it is text.
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
         let imprecise = json::imprecise(text);
-        Ok(Self { value, imprecise })
+        Ok(Self {
+            value,
+            bytes,
+            imprecise,
+        })
     }
 }
 

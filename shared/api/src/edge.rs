@@ -17,10 +17,10 @@ use tracing::field::DisplayValue;
 use crate::app::App;
 use crate::caller::Ticket;
 use crate::error::{Cause, Error};
+use crate::idempotency::IDEMPOTENCY_KEY;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");

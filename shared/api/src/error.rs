@@ -37,6 +37,9 @@ pub enum Error {
     /// The thing is in a state in which it cannot be done; why.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// A call under the same `Idempotency-Key` is still at work.
+    #[error("the same call is at work")]
+    AtWork,
     /// The body is larger than it may be; how large it may be.
     #[error("too large: {0}")]
     TooLarge(String),
@@ -66,6 +69,8 @@ pub enum Place {
     Query,
     /// The path.
     Path,
+    /// The headers.
+    Header,
 }
 
 impl Error {
@@ -147,7 +152,7 @@ impl From<tokio::task::JoinError> for Error {
     }
 }
 
-/// How long a client waits for a database that does not keep up, in seconds.
+/// How long a client waits for a database that does not keep up, or for its own call, in seconds.
 const UNAVAILABLE_SECONDS: u32 = 5;
 
 /// The cause of a 5xx, for the log; it travels in the answer's extensions.
@@ -167,6 +172,10 @@ impl IntoResponse for Error {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed".into()),
             Self::PaymentRequired(why) => (StatusCode::PAYMENT_REQUIRED, why.clone().into()),
             Self::Conflict(why) => (StatusCode::CONFLICT, why.clone().into()),
+            Self::AtWork => (
+                StatusCode::CONFLICT,
+                "A call with the same Idempotency-Key is at work".into(),
+            ),
             Self::TooLarge(why) => (StatusCode::PAYLOAD_TOO_LARGE, why.clone().into()),
             Self::UnsupportedMediaType(why) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, why.clone().into())
@@ -197,7 +206,7 @@ impl IntoResponse for Error {
             Self::RateLimited(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::AtWork => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(UNAVAILABLE_SECONDS));
             }
             _ => {}
@@ -214,6 +223,7 @@ fn entry(place: Place, fault: &Fault) -> Value {
         Place::Body => "body",
         Place::Query => "query",
         Place::Path => "path",
+        Place::Header => "header",
     })];
     loc.extend(fault.path.iter().map(|step| match step {
         Step::Name(name) => Value::from(name.as_str()),

@@ -297,7 +297,9 @@ async fn after_a_rotation_the_new_secret_alone_works() {
     pass(&old, 1).await;
 
     let table = &app.app.table;
-    let rotated = table.rotate_key(&acme(), key.id, &new.hash(), now()).await;
+    let rotated = table
+        .rotate_key(&acme(), key.id, &new.hash(), now(), None)
+        .await;
 
     assert!(matches!(rotated, Ok(Rotated::Yes(_))), "{rotated:?}");
     assert_bad_key(&old.get("/things").await);

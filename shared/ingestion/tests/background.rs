@@ -262,7 +262,11 @@ async fn a_file_of_another_size_than_announced_is_not_taken() {
     let app = TestApp::with(api::Router::new(), &SETTINGS).await;
     let tenant = app.tenant(Plan::Free).await.tenant;
     let job = job(&app, "a.csv", 100);
-    app.app.table.create_upload(&tenant, &job).await.unwrap();
+    app.app
+        .table
+        .create_upload(&tenant, &job, None)
+        .await
+        .unwrap();
     let body = stream::iter([Ok::<_, std::io::Error>("name\nBolt\n".into())]);
     app.files.receive(&tenant, job.id, 10, body).await.unwrap();
 
@@ -282,7 +286,11 @@ async fn an_upload_whose_file_has_not_arrived_waits_for_it() {
     let app = TestApp::with(api::Router::new(), &SETTINGS).await;
     let tenant = app.tenant(Plan::Free).await.tenant;
     let job = job(&app, "a.csv", 10);
-    app.app.table.create_upload(&tenant, &job).await.unwrap();
+    app.app
+        .table
+        .create_upload(&tenant, &job, None)
+        .await
+        .unwrap();
 
     assert_eq!(
         run(&app.app, &tenant, job.id, LONG).await.unwrap(),

@@ -8,6 +8,7 @@ pub mod cell;
 pub mod collection;
 pub mod fault;
 pub mod id;
+pub mod idempotency;
 pub mod index;
 pub mod json;
 pub mod key;

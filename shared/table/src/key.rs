@@ -9,6 +9,7 @@
 //! a dead secret alive.
 
 use model::id::{KeyId, TenantId};
+use model::idempotency::Attempt;
 use model::key::{Key, KeyHash, KeyHolder, KeyPatch, MAX_KEYS, Scope, USE_STANDS};
 use model::quickstart::Step;
 use model::time::{Moment, stored};
@@ -26,6 +27,8 @@ pub enum Created {
     Yes,
     /// The tenant has as many as it may have.
     TooMany,
+    /// An earlier call under the same `Idempotency-Key` made one.
+    Before,
 }
 
 /// What rotating a key came to.
@@ -39,6 +42,8 @@ pub enum Rotated {
     Expired,
     /// Another rotation won.
     Lost,
+    /// An earlier call under the same `Idempotency-Key` did it.
+    Before,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,12 +157,14 @@ fn guard(change: Change, hash: &KeyHash) -> Change {
 const ROUNDS: u32 = 200;
 
 impl Table {
-    /// Creates a key: key, hash, count and the quickstart's stamp in one transaction.
+    /// Creates a key: key, hash, count, the quickstart's stamp and the call, if it may be sent again, in
+    /// one transaction.
     pub async fn create_key(
         &self,
         tenant: &TenantId,
         key: &Key,
         hash: &KeyHash,
+        attempt: Option<&Attempt>,
     ) -> Result<Created> {
         let count = Change::update("ADD n :one")
             .when("attribute_not_exists(n) OR n < :most")
@@ -174,8 +181,14 @@ impl Table {
         if checklist.completed_at(Step::CreateApiKey).is_none() {
             writes.push(self.stamp_write(tenant, Step::CreateApiKey, key.created_at)?);
         }
+        // Behind all others.
+        let call = writes.len();
+        if let Some(attempt) = attempt {
+            writes.push(self.call_write(tenant, attempt, &key.id, key.created_at)?);
+        }
         match self.transact(writes).await? {
             Outcome::Done => Ok(Created::Yes),
+            outcome if outcome.refused(call) => Ok(Created::Before),
             outcome if outcome.refused(0) => Ok(Created::TooMany),
             Outcome::Refused(_) => Err(Error::Corrupt {
                 pk: pk(tenant),
@@ -252,6 +265,7 @@ impl Table {
         id: KeyId,
         new: &KeyHash,
         now: Moment,
+        attempt: Option<&Attempt>,
     ) -> Result<Rotated> {
         let mut seen: Option<KeyHash> = None;
         for _ in 0..ROUNDS {
@@ -271,13 +285,19 @@ impl Table {
                 .value(":hash", item::text(old.as_str()))
                 .value(":new", item::text(new.as_str()))
                 .value(":scopes", item::value(&key.scopes)?);
-            let writes = vec![
+            let mut writes = vec![
                 self.update_write(&key_of(tenant, id), &replace)?,
                 self.delete_write(&hash_key(&old), &Change::default())?,
                 self.put_write(hash_item(tenant, &key, new)?, &Change::condition(ABSENT))?,
             ];
-            if self.transact(writes).await? == Outcome::Done {
-                return Ok(Rotated::Yes(key));
+            let call = writes.len();
+            if let Some(attempt) = attempt {
+                writes.push(self.call_write(tenant, attempt, &id, now)?);
+            }
+            match self.transact(writes).await? {
+                Outcome::Done => return Ok(Rotated::Yes(key)),
+                outcome if outcome.refused(call) => return Ok(Rotated::Before),
+                Outcome::Refused(_) => {}
             }
             seen = Some(old);
         }

@@ -19,6 +19,7 @@
 //! | | `SEARCHES#<period>#<shard>` | [`search`] |
 //! | `TENANT#t#USERS` | `USER#<user>` | [`user`] |
 //! | `TENANT#t#KEYS` | `KEY#<id>`, `COUNT` | [`key`] |
+//! | `TENANT#t#CALLS` | `<sha256>` | [`idempotency`] |
 //! | `TENANT#t#LIMIT` | `WINDOW` | [`limit`] |
 //! | `TENANT#t#OPEN` | `<period>#<number>#<shard>` | [`open`] |
 //! | `TENANT#t#AGENTS` | `<period>#<shard>#<agent>`, `NAMES#<day>` | [`agents`] |
@@ -43,6 +44,7 @@ pub mod directory;
 mod erase;
 mod error;
 pub mod gone;
+pub mod idempotency;
 pub mod index;
 mod item;
 pub mod key;

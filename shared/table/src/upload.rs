@@ -8,13 +8,14 @@
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use model::id::{TenantId, UploadId};
+use model::idempotency::Attempt;
 use model::time::{Moment, stored};
 use model::upload::{Job, RowError};
 use serde::Deserialize;
 
 use crate::cap::Note;
 use crate::item::{self, Item, Key};
-use crate::retry::{Change, Outcome, random};
+use crate::retry::{ABSENT, Change, Outcome, random};
 use crate::{Error, Result, Table};
 
 /// How long an upload is remembered, in seconds.
@@ -38,6 +39,15 @@ pub struct ErrorPlace {
     pub item: (u32, u32),
     /// How many of its errors were listed.
     pub skip: usize,
+}
+
+/// What announcing an upload came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// It is there.
+    Yes,
+    /// An earlier call under the same `Idempotency-Key` announced one.
+    Before,
 }
 
 fn pk(tenant: &TenantId) -> String {
@@ -89,10 +99,28 @@ fn read_errors(item: Item) -> Result<Vec<RowError>> {
 }
 
 impl Table {
-    /// Notes an upload that is announced.
-    pub async fn create_upload(&self, tenant: &TenantId, job: &Job) -> Result<bool> {
-        self.create_item(job_item(tenant, job, job.created_at)?)
-            .await
+    /// Notes an upload that is announced, and the call, if it may be sent again, in one transaction.
+    pub async fn create_upload(
+        &self,
+        tenant: &TenantId,
+        job: &Job,
+        attempt: Option<&Attempt>,
+    ) -> Result<Announced> {
+        let now = job.created_at;
+        let item = job_item(tenant, job, now)?;
+        let mut writes = vec![self.put_write(item, &Change::condition(ABSENT))?];
+        if let Some(attempt) = attempt {
+            writes.push(self.call_write(tenant, attempt, &job.id, now)?);
+        }
+        match self.transact(writes).await? {
+            Outcome::Done => Ok(Announced::Yes),
+            outcome if outcome.refused(1) => Ok(Announced::Before),
+            Outcome::Refused(_) => Err(Error::Corrupt {
+                pk: pk(tenant),
+                sk: job.id.to_string(),
+                reason: "a new upload's id exists".to_owned(),
+            }),
+        }
     }
 
     /// Writes an upload down as it is, by whoever works on it.

@@ -40,7 +40,10 @@ impl World {
     }
 
     async fn create(&self, n: u8) -> Created {
-        let created = self.table.create_key(&tenant(), &key(n), &hash(n)).await;
+        let created = self
+            .table
+            .create_key(&tenant(), &key(n), &hash(n), None)
+            .await;
         created.expect("an answer")
     }
 
@@ -166,7 +169,10 @@ async fn a_key_comes_back_as_it_was_made() {
         expires_at: Some(now() + TimeDelta::milliseconds(1)),
         ..key(1)
     };
-    let created = world.table.create_key(&tenant(), &whole, &hash(1)).await;
+    let created = world
+        .table
+        .create_key(&tenant(), &whole, &hash(1), None)
+        .await;
     assert_eq!(created.unwrap(), Created::Yes);
 
     assert_eq!(world.listed().await, [whole]);
@@ -190,7 +196,7 @@ async fn an_id_or_a_secret_that_exists_is_never_overwritten() {
     for (id, secret) in [(1, 2), (2, 1)] {
         let created = world
             .table
-            .create_key(&tenant(), &key(id), &hash(secret))
+            .create_key(&tenant(), &key(id), &hash(secret), None)
             .await;
         assert!(matches!(created, Err(Error::Corrupt { .. })), "{created:?}");
     }
@@ -254,12 +260,15 @@ async fn a_rotation_replaces_the_hash_and_keeps_the_key() {
         expires_at: Some(now() + TimeDelta::days(1)),
         ..key(1)
     };
-    let created = world.table.create_key(&tenant(), &expiring, &hash(1)).await;
+    let created = world
+        .table
+        .create_key(&tenant(), &expiring, &hash(1), None)
+        .await;
     assert_eq!(created.unwrap(), Created::Yes);
 
     let rotated = world
         .table
-        .rotate_key(&tenant(), expiring.id, &hash(2), now())
+        .rotate_key(&tenant(), expiring.id, &hash(2), now(), None)
         .await;
 
     assert_eq!(rotated.unwrap(), Rotated::Yes(expiring.clone()));
@@ -283,13 +292,16 @@ async fn a_key_that_is_gone_or_has_expired_is_not_rotated() {
         expires_at: Some(end),
         ..key(1)
     };
-    let created = world.table.create_key(&tenant(), &expiring, &hash(1)).await;
+    let created = world
+        .table
+        .create_key(&tenant(), &expiring, &hash(1), None)
+        .await;
     assert_eq!(created.unwrap(), Created::Yes);
 
     let rotate = async |n: u8, at: Moment| {
         let rotated = world
             .table
-            .rotate_key(&tenant(), key(n).id, &hash(9), at)
+            .rotate_key(&tenant(), key(n).id, &hash(9), at, None)
             .await;
         rotated.unwrap()
     };
@@ -307,7 +319,9 @@ async fn of_20_rotations_at_once_one_secret_lives_and_the_losers_lost() {
     let rotated = join_all((1..=20).map(|n| {
         let (table, tenant) = (world.table.clone(), tenant());
         async move {
-            let rotated = table.rotate_key(&tenant, key(0).id, &hash(n), now()).await;
+            let rotated = table
+                .rotate_key(&tenant, key(0).id, &hash(n), now(), None)
+                .await;
             (hash(n).as_str().to_owned(), rotated.unwrap())
         }
     }))
@@ -337,7 +351,7 @@ async fn rotations_in_a_row_all_win() {
     for n in 1..=5 {
         let rotated = world
             .table
-            .rotate_key(&tenant(), key(0).id, &hash(n), now())
+            .rotate_key(&tenant(), key(0).id, &hash(n), now(), None)
             .await;
         assert_eq!(rotated.unwrap(), Rotated::Yes(key(0)));
         assert_eq!(world.live_hashes().await, [hash(n).as_str()]);
@@ -352,7 +366,7 @@ async fn a_revocation_among_rotations_ends_with_nothing_alive() {
 
     let rotations = join_all((1..=8).map(|n| {
         let (table, owner) = (world.table.clone(), tenant());
-        async move { table.rotate_key(&owner, id, &hash(n), now()).await }
+        async move { table.rotate_key(&owner, id, &hash(n), now(), None).await }
     }));
     let (revoked, rotations) = tokio::join!(world.table.revoke_key(&owner, id), rotations);
 
@@ -410,7 +424,7 @@ async fn scopes_that_change_during_a_rotation_are_those_of_the_new_secret() {
     world.faults.inject(TRANSACTION, Fault::Conflict, 9);
 
     // The rotation has read the key and cannot write before the change is done.
-    let rotation = world.faulty.rotate_key(&owner, id, &new, now());
+    let rotation = world.faulty.rotate_key(&owner, id, &new, now(), None);
     let change = async {
         world.called(TRANSACTION).await;
         let changed = world.table.update_key(&owner, id, &narrower).await;
@@ -469,7 +483,10 @@ async fn another_tenants_name_reaches_none_of_a_tenants_keys() {
         let other: TenantId = other.parse().unwrap();
         assert!(world.table.list_keys(&other).await.unwrap().is_empty());
         assert!(!world.table.revoke_key(&other, id).await.unwrap());
-        let rotated = world.table.rotate_key(&other, id, &hash(2), now()).await;
+        let rotated = world
+            .table
+            .rotate_key(&other, id, &hash(2), now(), None)
+            .await;
         assert_eq!(rotated.unwrap(), Rotated::NotFound);
         let changed = world.table.update_key(&other, id, &renaming("x")).await;
         assert_eq!(changed.unwrap(), None);
@@ -484,7 +501,10 @@ async fn a_write_that_is_throttled_is_tried_again() {
     let world = World::new().await;
     world.faults.inject(TRANSACTION, Fault::Throttled, 2);
 
-    let created = world.faulty.create_key(&tenant(), &key(1), &hash(1)).await;
+    let created = world
+        .faulty
+        .create_key(&tenant(), &key(1), &hash(1), None)
+        .await;
 
     assert_eq!(created.unwrap(), Created::Yes);
     assert_eq!(world.calls(TRANSACTION), 3);
@@ -497,7 +517,10 @@ async fn a_write_that_is_throttled_for_ever_is_given_up_and_leaves_nothing() {
     let world = World::new().await;
     world.faults.inject(TRANSACTION, Fault::Throttled, 100);
 
-    let created = world.faulty.create_key(&tenant(), &key(1), &hash(1)).await;
+    let created = world
+        .faulty
+        .create_key(&tenant(), &key(1), &hash(1), None)
+        .await;
 
     assert!(matches!(created, Err(Error::Unavailable(_))), "{created:?}");
     assert_eq!(world.calls(TRANSACTION), 5);
@@ -509,7 +532,10 @@ async fn a_write_that_meets_other_transactions_is_tried_again() {
     let world = World::new().await;
     world.faults.inject(TRANSACTION, Fault::Conflict, 3);
 
-    let created = world.faulty.create_key(&tenant(), &key(1), &hash(1)).await;
+    let created = world
+        .faulty
+        .create_key(&tenant(), &key(1), &hash(1), None)
+        .await;
 
     assert_eq!(created.unwrap(), Created::Yes);
     assert_eq!(world.calls(TRANSACTION), 4);
@@ -524,7 +550,7 @@ async fn a_write_that_always_meets_other_transactions_is_given_up_and_changes_no
 
     let rotated = world
         .faulty
-        .rotate_key(&tenant(), key(1).id, &hash(2), now())
+        .rotate_key(&tenant(), key(1).id, &hash(2), now(), None)
         .await;
 
     assert!(matches!(rotated, Err(Error::Unavailable(_))), "{rotated:?}");
@@ -542,7 +568,10 @@ async fn a_write_whose_answer_was_lost_is_reported_as_done_and_done_once() {
     let lose = || world.faults.inject(TRANSACTION, Fault::Lost, 1);
 
     lose();
-    let created = world.faulty.create_key(&tenant(), &key(1), &hash(1)).await;
+    let created = world
+        .faulty
+        .create_key(&tenant(), &key(1), &hash(1), None)
+        .await;
     assert_eq!(created.unwrap(), Created::Yes);
     assert_eq!(world.calls(TRANSACTION), 2);
     assert_eq!(world.count().await, "1");
@@ -550,7 +579,7 @@ async fn a_write_whose_answer_was_lost_is_reported_as_done_and_done_once() {
     lose();
     let rotated = world
         .faulty
-        .rotate_key(&tenant(), id, &hash(2), now())
+        .rotate_key(&tenant(), id, &hash(2), now(), None)
         .await;
     assert_eq!(rotated.unwrap(), Rotated::Yes(key(1)));
     assert_eq!(world.live_hashes().await, [hash(2).as_str()]);

@@ -34,7 +34,7 @@ fn key() -> Key {
 }
 
 async fn create(table: &Table) {
-    let created = table.create_key(&tenant(), &key(), &hash(1)).await;
+    let created = table.create_key(&tenant(), &key(), &hash(1), None).await;
     assert_eq!(created.expect("an answer"), Created::Yes);
 }
 
@@ -73,7 +73,9 @@ async fn a_rotated_out_secret_opens_nothing_and_the_new_one_what_it_did() {
     create(&table).await;
     let before = holder(&table, 1).await;
 
-    let rotated = table.rotate_key(&tenant(), key().id, &hash(2), now()).await;
+    let rotated = table
+        .rotate_key(&tenant(), key().id, &hash(2), now(), None)
+        .await;
 
     assert!(matches!(rotated, Ok(Rotated::Yes(_))), "{rotated:?}");
     assert_eq!(holder(&table, 1).await, None);

@@ -241,6 +241,7 @@ impl TestApp {
             app: self,
             tenant,
             token: Some(token),
+            call: None,
             root: API,
         }
     }
@@ -252,6 +253,7 @@ impl TestApp {
             app: self,
             tenant: "nobody".parse().expect("a tenant"),
             token: None,
+            call: None,
             root: API,
         }
     }
@@ -289,7 +291,7 @@ impl TestApp {
         };
         let key = Key::new(draft, self.app.ids.key(now), now);
         let secret = self.app.ids.secret();
-        let created = table.create_key(tenant, &key, &secret.hash()).await;
+        let created = table.create_key(tenant, &key, &secret.hash(), None).await;
         assert_eq!(created.expect("a key"), Created::Yes);
         (key, secret)
     }
@@ -326,6 +328,8 @@ pub struct Client<'a> {
     /// The tenant of the caller.
     pub tenant: TenantId,
     token: Option<String>,
+    /// What it calls its calls, as `Idempotency-Key`.
+    call: Option<String>,
     root: &'static str,
 }
 
@@ -335,6 +339,15 @@ impl Client<'_> {
     pub fn with_token(&self, token: &str) -> Self {
         Self {
             token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same caller under an `Idempotency-Key`.
+    #[must_use]
+    pub fn under(&self, key: &str) -> Self {
+        Self {
+            call: Some(key.to_owned()),
             ..self.clone()
         }
     }
@@ -415,6 +428,10 @@ impl Client<'_> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.root));
+        let request = match &self.call {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
         match &self.token {
             Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             None => request,

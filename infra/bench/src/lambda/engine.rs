@@ -91,7 +91,7 @@ async fn seed(table: &Table) -> Result<()> {
             expires_at: None,
         };
         let hash = KeySecret::from_random([number; SECRET_BYTES]).hash();
-        let created = table.create_key(&tenant, &key, &hash).await?;
+        let created = table.create_key(&tenant, &key, &hash, None).await?;
         ensure!(created == Created::Yes, "a key was not created");
     }
     Ok(())

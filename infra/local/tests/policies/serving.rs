@@ -23,12 +23,13 @@ async fn keys() {
     stage.welcome("/portal/keys").await;
     let client = stage.client();
     let draft = json!({"name": "k", "scopes": ["search"]});
-    let key = ok(client.post("/portal/keys", draft).await).json();
+    let key = ok(client.post("/portal/keys", draft.clone()).await).json();
     let path = format!("/portal/keys/{}", key["id"].as_str().expect("an id"));
     let change = json!({"name": "l", "scopes": ["upload"]});
     ok(client.patch(&path, change).await);
     ok(client.post(&format!("{path}/rotate"), json!({})).await);
     ok(client.delete(&path).await);
+    ok(client.under("0001-call").post("/portal/keys", draft).await);
     ok(stage.program(Scope::Admin).await.get("/auth/keys").await);
     stage.judge("Keys");
 }

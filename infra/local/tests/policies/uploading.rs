@@ -9,6 +9,20 @@ use testkit::{Client, Form};
 
 use crate::stage::{Stage, meet, ok};
 
+/// Calls under an `Idempotency-Key`: one that is sent again, and one that comes to nothing.
+async fn repeat(stage: &Stage) {
+    let path = "/portal/upload/parts/product/upload";
+    for _ in 0..2 {
+        let form = Form::new().file("parts.csv", "name\nSent again\n");
+        let client = stage.client().under("0001-call");
+        ok(client.upload(path, form).await);
+    }
+    let broken = Form::new().file("parts.csv", "name,a\nx,\"open\n");
+    let client = stage.client().under("0002-call");
+    let refused = client.upload(path, broken).await;
+    assert!(refused.status.is_client_error(), "{refused:?}");
+}
+
 #[tokio::test]
 async fn upload() {
     let stage = Stage::new(upload::router()).await;
@@ -101,6 +115,7 @@ async fn upload() {
         ok(program.get(&format!("/schemas{path}")).await);
     }
     ok(stage.client().delete(schema).await);
+    repeat(&stage).await;
     replace("Cancelled", "cancel-replace").await;
     replace("Swapped", "swap").await;
     stage.judge("Upload");

@@ -11,7 +11,7 @@ use model::id::{SHARDS, TenantId, UploadId};
 use model::record::Record;
 use model::upload::{Job, RowError, Way};
 use table::record::Place;
-use table::upload::ErrorPlace;
+use table::upload::{Announced, ErrorPlace};
 use testkit::TestApp;
 
 pub(crate) const SETTINGS: [(&str, &str); 1] = [("RATE_LIMIT_ENABLED", "false")];
@@ -37,13 +37,8 @@ pub(crate) fn job(app: &TestApp, name: &str, size: usize) -> Job {
 /// Announces a file and sends it.
 pub(crate) async fn send(app: &TestApp, tenant: &TenantId, name: &str, file: &str) -> UploadId {
     let job = job(app, name, file.len());
-    assert!(
-        app.app
-            .table
-            .create_upload(tenant, &job)
-            .await
-            .expect("a good one")
-    );
+    let announced = app.app.table.create_upload(tenant, &job, None).await;
+    assert_eq!(announced.expect("a good one"), Announced::Yes);
     let body = stream::iter([Ok::<_, std::io::Error>(file.to_owned().into())]);
     let received = app.files.receive(tenant, job.id, file.len() as u64, body);
     assert_eq!(received.await.expect("a good one"), Received::Stored);
