@@ -16,16 +16,6 @@ pub(crate) async fn not_before(
     }
 }
 
-/// The conflict of a call that an earlier one went ahead of, while it was made.
-pub(crate) async fn before(
-    app: &App,
-    tenant: &TenantId,
-    attempt: Option<&Attempt>,
-) -> Result<Error> {
-    let earlier = app.earlier(tenant, attempt).await?;
-    Ok(earlier.map_or(Error::AtWork, |earlier| conflict(&earlier.made)))
-}
-
 fn conflict(key: &str) -> Error {
     Error::Conflict(format!(
         "The call was answered before, with a secret of the API key {key} that is shown once; rotate the \

@@ -8,7 +8,7 @@ use model::key::{Key, KeyDraft, MAX_KEYS};
 use table::key::Created;
 
 use crate::answer::IssuedKey;
-use crate::before::{before, not_before};
+use crate::before::not_before;
 
 pub(crate) async fn create_key(
     State(app): State<App>,
@@ -30,7 +30,10 @@ pub(crate) async fn create_key(
         .await?
     {
         Created::Yes => Ok((StatusCode::CREATED, IssuedKey { key, secret })),
-        Created::Before => Err(before(&app, &caller.tenant, attempt).await?),
+        Created::Before => {
+            not_before(&app, &caller.tenant, attempt).await?;
+            Err(Error::AtWork)
+        }
         Created::TooMany => Err(Error::Conflict(format!(
             "A tenant has at most {MAX_KEYS} API keys; revoke one first"
         ))),

@@ -7,7 +7,7 @@ use model::idempotency::Sha256Hex;
 use table::key::Rotated;
 
 use crate::answer::{IssuedKey, KeyPath, not_found};
-use crate::before::{before, not_before};
+use crate::before::not_before;
 
 pub(crate) async fn rotate_key(
     State(app): State<App>,
@@ -21,17 +21,18 @@ pub(crate) async fn rotate_key(
     not_before(&app, &caller.tenant, attempt).await?;
     let secret = app.ids.secret();
     let now = app.clock.now();
-    match app
+    let rotated = app
         .table
         .rotate_key(&caller.tenant, id, &secret.hash(), now, attempt)
-        .await?
-    {
-        Rotated::Yes(key) => Ok(IssuedKey { key, secret }),
-        Rotated::Before => Err(before(&app, &caller.tenant, attempt).await?),
-        Rotated::NotFound => Err(not_found()),
-        Rotated::Expired => Err(Error::Conflict("The API key has expired".to_owned())),
-        Rotated::Lost => Err(Error::Conflict(
-            "The API key was rotated by another request".to_owned(),
-        )),
-    }
+        .await?;
+    let refusal = match rotated {
+        Rotated::Yes(key) => return Ok(IssuedKey { key, secret }),
+        Rotated::Before => Error::AtWork,
+        Rotated::NotFound => not_found(),
+        Rotated::Expired => Error::Conflict("The API key has expired".to_owned()),
+        Rotated::Lost => Error::Conflict("The API key was rotated by another request".to_owned()),
+    };
+    // The same call may have gone ahead of this meanwhile, and be what it was refused for.
+    not_before(&app, &caller.tenant, attempt).await?;
+    Err(refusal)
 }

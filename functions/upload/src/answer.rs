@@ -38,7 +38,7 @@ impl Answer {
     pub(crate) fn of(outcome: Outcome, took: std::time::Duration) -> Self {
         let told = Told {
             processing_time_ms: api::millis(took),
-            settled: outcome.settled,
+            reconciled: outcome.settled && outcome.job.summary.adds_up(),
         };
         Self::new(outcome.job, outcome.errors, told)
     }
@@ -52,7 +52,7 @@ impl Answer {
             metadata: Metadata {
                 processing_time_ms: told.processing_time_ms,
                 file_hash: job.file_hash,
-                reconciliation_passed: told.settled && job.summary.adds_up(),
+                reconciliation_passed: told.reconciled,
                 pipeline_backpressure: job.slowed,
                 encoding: job.encoding,
                 delimiter: job.delimiter,
@@ -68,7 +68,7 @@ impl Answer {
     pub(crate) fn told(&self) -> Told {
         Told {
             processing_time_ms: self.metadata.processing_time_ms,
-            settled: self.metadata.reconciliation_passed,
+            reconciled: self.metadata.reconciliation_passed,
         }
     }
 }

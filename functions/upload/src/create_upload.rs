@@ -80,7 +80,8 @@ pub(crate) async fn create_upload(
     }
 }
 
-/// The answer to an earlier call under the same key: the same address, signed again and not kept.
+/// The answer to an earlier call under the same key: the address of the same upload until the same time,
+/// signed again, because whoever has it may use it and so it is not kept.
 async fn before(
     app: &App,
     tenant: &TenantId,

@@ -5,14 +5,20 @@ use api::{App, Error, Result, same};
 use chrono::TimeDelta;
 use model::id::{TenantId, UploadId};
 use model::idempotency::Attempt;
+use model::time::Moment;
 use model::upload::{Job, LISTED_ERRORS, Status};
 use table::idempotency::{Claimed, Earlier, Told};
 use table::upload::ErrorPlace;
 
 use crate::answer::Answer;
 
-/// How much longer than it may write a call is at a file at most: it looks through it first.
+/// How much longer than it may write a call is at a file at most: it opens it before, and counts and
+/// tells what it wrote after.
 const LONGER: TimeDelta = TimeDelta::minutes(2);
+
+/// How much later than its upload's end a call is answered at most. Where it is later all the same, its
+/// answer and that to a repetition differ by the time that it took.
+const ANSWERING: TimeDelta = TimeDelta::seconds(5);
 
 /// How far an earlier call came.
 enum Standing {
@@ -37,10 +43,15 @@ pub(crate) async fn take_up(
         let claim = app
             .table
             .claim_call(tenant, attempt, &upload, times, instead.as_ref());
-        let Claimed::Earlier(earlier) = claim.await? else {
-            return Ok(None);
+        let earlier = match claim.await {
+            Ok(Claimed::Yes) => return Ok(None),
+            Ok(Claimed::Earlier(earlier)) => same(attempt, earlier)?,
+            Err(error) => {
+                // It may be claimed although its answer was lost, and nobody would be at it.
+                give_up(app, tenant, attempt, upload).await;
+                return Err(error.into());
+            }
         };
-        let earlier = same(attempt, earlier)?;
         match standing(app, tenant, &earlier).await? {
             Standing::Answered(answer) => return Ok(Some(answer)),
             Standing::AtWork => return Err(Error::AtWork),
@@ -57,8 +68,12 @@ async fn standing(app: &App, tenant: &TenantId, earlier: &Earlier) -> Result<Sta
         Ok(id) => app.table.find_upload(tenant, id).await?,
         Err(()) => None,
     };
+    // What is written down as failed as a whole was given up, as its call is by whoever still can.
+    if job.as_ref().is_some_and(has_failed) {
+        return Ok(Standing::CutShort);
+    }
     Ok(match job.map(|job| job.seen(now, alone_since)) {
-        Some(job) if is_answered(&job) && (earlier.told.is_some() || !is_at_work) => {
+        Some(job) if is_answered(&job) && (!is_at_work || has_told(&job, earlier, now)) => {
             Standing::Answered(again(app, tenant, job, earlier.told).await?)
         }
         Some(job) if matches!(job.status, Status::Pending | Status::Processing) => Standing::AtWork,
@@ -67,10 +82,20 @@ async fn standing(app: &App, tenant: &TenantId, earlier: &Earlier) -> Result<Sta
     })
 }
 
-/// Whether an upload came to its end. What failed as a whole was answered by an error, and left no call
-/// behind.
+/// Whether an upload failed as a whole, which was answered by an error.
+fn has_failed(job: &Job) -> bool {
+    job.status == Status::Failed && job.detail.is_some()
+}
+
+/// Whether an upload came to an end that is told by an answer.
 fn is_answered(job: &Job) -> bool {
-    matches!(job.status, Status::Complete | Status::Failed) && job.detail.is_none()
+    matches!(job.status, Status::Complete | Status::Failed) && !has_failed(job)
+}
+
+/// Whether what an upload was answered is known, or will not be.
+fn has_told(job: &Job, earlier: &Earlier, now: Moment) -> bool {
+    let is_late = job.finished_at.is_some_and(|end| end + ANSWERING <= now);
+    earlier.told.is_some() || is_late
 }
 
 /// The answer to an upload from what is kept of it.
@@ -85,7 +110,7 @@ async fn again(app: &App, tenant: &TenantId, job: Job, told: Option<Told>) -> Re
         let took = took.and_then(|took| took.to_std().ok());
         Told {
             processing_time_ms: api::millis(took.unwrap_or_default()),
-            settled: true,
+            reconciled: job.summary.adds_up(),
         }
     });
     Ok(Answer::new(job, listed.0, told))

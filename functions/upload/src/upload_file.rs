@@ -86,18 +86,18 @@ impl Incoming {
             let answer = Answer::of(outcome, started.elapsed());
             return Ok(Replayable::first(created(answer)));
         };
-        let (tenant, upload) = (self.tenant.clone(), self.upload);
-        if let Some(answer) = repeat::take_up(app, &tenant, &attempt, upload).await? {
-            return Ok(Replayable::again(created(answer)));
-        }
         // A task of its own: a client that hangs up and sends it again is told what became of it.
         let app = app.clone();
         let work = async move {
+            let (tenant, upload) = (self.tenant.clone(), self.upload);
+            if let Some(answer) = repeat::take_up(&app, &tenant, &attempt, upload).await? {
+                return Ok(Replayable::again(created(answer)));
+            }
             match self.run(&app, form).await {
                 Ok(outcome) => {
                     let answer = Answer::of(outcome, started.elapsed());
                     repeat::note(&app, &tenant, &attempt, &answer).await;
-                    Ok(answer)
+                    Ok(Replayable::first(created(answer)))
                 }
                 Err(error) => {
                     repeat::give_up(&app, &tenant, &attempt, upload).await;
@@ -105,8 +105,7 @@ impl Incoming {
                 }
             }
         };
-        let answer = tokio::spawn(work.in_current_span()).await??;
-        Ok(Replayable::first(created(answer)))
+        tokio::spawn(work.in_current_span()).await?
     }
 
     /// Writes the file.

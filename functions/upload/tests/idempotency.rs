@@ -1,159 +1,27 @@
 //! `Idempotency-Key` on uploads: a file is taken once, however often it is sent, and whoever sends it
 //! again is told what became of it.
 
+mod calling;
 #[expect(dead_code, reason = "other tests need more of it")]
 mod common;
 
-use std::ops::Range;
-
 use auth::Role;
-use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
+use calling::{
+    CALL, CSV, UPLOADS, announced, assert_replay, assert_reused, calls, file, is_replay, member,
+    post_csv, uploads,
+};
 use chrono::TimeDelta;
 use common::{PATH, post_file, recounted, taken};
 use futures_util::future::join_all;
-use model::id::{TenantId, UploadId};
 use model::key::Scope;
 use model::plan::Plan;
-use model::time::Moment;
-use serde_json::{Value, json};
-use testkit::{
-    Answer, Client, Fault, Form, Item, NOW, TABLE, TestApp, assert_faults, assert_refusal,
-    assert_unavailable, dynamodb, items,
-};
+use serde_json::json;
+use testkit::{Answer, Form, TestApp, assert_faults};
 
-/// What a call is called.
-const CALL: &str = "0001-call-of-a-test";
-
-const UPLOADS: &str = "/portal/uploads";
 const BY_KEY: &str = "/upload/parts/product/upload";
 const BATCH: &str = "/upload/parts/product/batch";
-
-/// Where the files go.
-const PARTS: (&str, &str) = ("parts", "product");
-
-const CSV: &str = "name,price\nBolt,1\nNut,2\n";
-
-/// How often the SDK tries one call, so that so many faults reach the code behind it.
-const SDK_ATTEMPTS: usize = 5;
-
-fn start() -> Moment {
-    NOW.parse().expect("a moment")
-}
-
-fn row(n: usize) -> Value {
-    json!({"name": format!("Part {n:02}"), "n": n, "visibility": "private"})
-}
-
-fn file(rows: Range<usize>) -> String {
-    Value::from(rows.map(row).collect::<Vec<_>>()).to_string()
-}
-
-fn announced(size: u64) -> Value {
-    json!({
-        "collection": "parts",
-        "record_type": "product",
-        "file_name": "large.csv",
-        "size_bytes": size,
-    })
-}
-
-/// A member of a new tenant, whose calls have the name.
-async fn member(app: &TestApp, plan: Plan) -> Client<'_> {
-    app.tenant(plan).await.under(CALL)
-}
-
-async fn post_csv(client: &Client<'_>) -> Answer {
-    post_file(client, "a.csv", CSV).await
-}
-
-/// How many uploads a tenant has.
-async fn uploads(app: &TestApp, tenant: &TenantId) -> usize {
-    let client = app.client(tenant.as_str(), Role::Member);
-    let listed = client.get(UPLOADS).await.json();
-    listed["uploads"].as_array().expect("a list").len()
-}
-
-/// What is kept of the calls of a tenant.
-async fn calls(app: &TestApp, tenant: &TenantId) -> Vec<Item> {
-    let partition = AttributeValue::S(format!("TENANT#{tenant}#CALLS"));
-    let mut kept = items(&app.endpoint).await;
-    kept.retain(|item| item.get("pk") == Some(&partition));
-    kept
-}
-
-async fn put(app: &TestApp, item: Item) {
-    let put = dynamodb(&app.endpoint).put_item().table_name(TABLE);
-    let put = put.set_item(Some(item)).send().await;
-    put.expect("an item that is put");
-}
-
-/// Leaves what a call does that has claimed an upload of a file and is at it: the same as a call of
-/// another tenant, but for what it made.
-async fn claim(app: &TestApp, tenant: &TenantId, upload: UploadId, content: &str) {
-    let twin = member(app, Plan::Pro).await;
-    taken(&post_file(&twin, "a.json", content).await);
-    let mut item = calls(app, &twin.tenant).await.remove(0);
-    item.insert(
-        "pk".to_owned(),
-        AttributeValue::S(format!("TENANT#{tenant}#CALLS")),
-    );
-    item.insert("made".to_owned(), AttributeValue::S(upload.to_string()));
-    item.remove("told").expect("what was told");
-    put(app, item).await;
-}
-
-/// Leaves what a call does that has written its file and is gone before it has answered.
-async fn unanswer(app: &TestApp, tenant: &TenantId) {
-    let mut item = calls(app, tenant).await.remove(0);
-    item.remove("told").expect("what was told");
-    put(app, item).await;
-}
-
-/// The service started again, a minute later, as the only one that writes to the engine.
-async fn restarted(app: &TestApp) -> TestApp {
-    let settings = [("RATE_LIMIT_ENABLED", "false")];
-    let alone_since = start() + TimeDelta::seconds(30);
-    let again = app.again(upload::router(), &settings, Some(alone_since));
-    let again = again.await;
-    again.advance(TimeDelta::minutes(1));
-    again
-}
-
-/// How long a call may be at an upload.
-fn longest(app: &TestApp) -> TimeDelta {
-    let writes = TimeDelta::from_std(app.app.config.upload_time).expect("a short time");
-    writes + TimeDelta::minutes(2)
-}
-
-fn is_replay(answer: &Answer) -> bool {
-    answer.header("idempotent-replayed") == Some("true")
-}
-
-/// Checks that an answer is that to an earlier call.
-#[track_caller]
-fn assert_replay(answer: &Answer, first: &Answer) {
-    assert_eq!(answer.status, first.status, "{}", answer.text);
-    assert_eq!(answer.text, first.text);
-    assert!(is_replay(answer));
-    assert_eq!(first.header("idempotent-replayed"), None);
-}
-
-#[track_caller]
-fn assert_reused(answer: &Answer) {
-    let place: &[&str] = &["header", "Idempotency-Key"];
-    assert_faults(answer, &[(place, "idempotency_key_reused")]);
-}
-
-#[track_caller]
-fn assert_at_work(answer: &Answer) {
-    let detail = "A call with the same Idempotency-Key is at work";
-    assert_refusal(answer, StatusCode::CONFLICT, detail);
-    let seconds = answer.header("retry-after").expect("when to come again");
-    assert!(seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0));
-    assert!(!is_replay(answer));
-}
 
 #[tokio::test]
 async fn a_file_is_taken_once_and_the_repetition_is_answered_the_same() {
@@ -327,50 +195,6 @@ async fn of_20_announcements_at_once_there_is_one_upload() {
 }
 
 #[tokio::test]
-async fn an_announcement_whose_answer_never_came_is_told_again() {
-    let app = TestApp::new(upload::router()).await;
-    let client = member(&app, Plan::Free).await;
-    // Whoever calls for the first time is noted by a transaction of their own.
-    client.get(UPLOADS).await;
-    app.faults
-        .inject("TransactWriteItems", Fault::Lost, SDK_ATTEMPTS);
-    assert_unavailable(&client.post(UPLOADS, announced(100)).await);
-
-    let again = client.post(UPLOADS, announced(100)).await;
-
-    assert_eq!(again.status, StatusCode::CREATED, "{}", again.text);
-    assert!(is_replay(&again));
-    let listed = client.get(UPLOADS).await.json();
-    assert_eq!(listed["uploads"].as_array().expect("a list").len(), 1);
-    assert_eq!(listed["uploads"][0]["upload_id"], again.json()["upload_id"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_20_calls_at_once_one_writes_the_file() {
-    let app = TestApp::new(upload::router()).await;
-    let client = member(&app, Plan::Pro).await;
-    let content = file(0..60);
-
-    let answers = (0..20).map(|_| post_file(&client, "a.json", &content));
-    let answers = join_all(answers).await;
-
-    let (first, others): (Vec<Answer>, Vec<Answer>) = answers
-        .into_iter()
-        .partition(|answer| answer.status == StatusCode::CREATED && !is_replay(answer));
-    assert_eq!(first.len(), 1);
-    assert_eq!(taken(&first[0]), [60, 60, 0, 0]);
-    for answer in &others {
-        if answer.status == StatusCode::CREATED {
-            assert_replay(answer, &first[0]);
-        } else {
-            assert_at_work(answer);
-        }
-    }
-    assert_eq!(recounted(&app, &client.tenant).await.len(), 60);
-    assert_eq!(uploads(&app, &client.tenant).await, 1);
-}
-
-#[tokio::test]
 async fn a_token_or_a_key_may_be_another_when_the_file_is_sent_again() {
     let app = TestApp::new(upload::router()).await;
     let tenant = app.tenant(Plan::Free).await.tenant;
@@ -464,128 +288,6 @@ async fn a_file_that_was_refused_may_be_mended_under_the_same_key() {
 
     assert_eq!(taken(&answer), [2, 2, 0, 0]);
     assert!(!is_replay(&answer));
-}
-
-#[tokio::test]
-async fn a_call_that_failed_half_way_may_be_sent_again_and_writes_nothing_twice() {
-    let app = TestApp::new(upload::router()).await;
-    let client = member(&app, Plan::Pro).await;
-    // No batch may meet another one: to the code this is a refusal that it does not know.
-    app.faults
-        .inject("BatchExecuteStatement", Fault::Conflict, 1);
-    let failed = post_file(&client, "a.json", file(0..60)).await;
-    assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
-    let written = recounted(&app, &client.tenant).await.len() as u64;
-
-    let answer = post_file(&client, "a.json", file(0..60)).await;
-
-    assert_eq!(taken(&answer), [60, 60 - written, 0, written]);
-    assert_replay(&post_file(&client, "a.json", file(0..60)).await, &answer);
-    assert_eq!(recounted(&app, &client.tenant).await.len(), 60);
-}
-
-#[tokio::test]
-async fn a_call_whose_process_is_gone_is_taken_up_again_and_writes_no_record_twice() {
-    for written in [0, 10, 20] {
-        let app = TestApp::new(upload::router()).await;
-        let tenant = app.tenant(Plan::Pro).await.tenant;
-        let upload = app.reserve(&tenant, PARTS, 20).await;
-        upload.write((0..written).map(row)).await;
-        claim(&app, &tenant, upload.id, &file(0..20)).await;
-        let app = restarted(&app).await;
-        let client = app.client(tenant.as_str(), Role::Member).under(CALL);
-
-        let answer = post_file(&client, "a.json", file(0..20)).await;
-
-        let known = written as u64;
-        assert_eq!(taken(&answer), [20, 20 - known, 0, known]);
-        assert!(!is_replay(&answer));
-        assert_replay(&post_file(&client, "a.json", file(0..20)).await, &answer);
-        assert_eq!(recounted(&app, &tenant).await.len(), 20);
-    }
-}
-
-#[tokio::test]
-async fn a_call_whose_process_is_gone_has_to_be_sent_with_the_same_body() {
-    let app = TestApp::new(upload::router()).await;
-    let tenant = app.tenant(Plan::Pro).await.tenant;
-    let upload = app.app.ids.upload(start());
-    claim(&app, &tenant, upload, &file(0..20)).await;
-    let app = restarted(&app).await;
-    let client = app.client(tenant.as_str(), Role::Member).under(CALL);
-
-    assert_reused(&post_file(&client, "a.json", file(0..21)).await);
-
-    assert!(recounted(&app, &tenant).await.is_empty());
-}
-
-#[tokio::test]
-async fn of_20_that_take_up_a_call_one_writes_the_file() {
-    let app = TestApp::new(upload::router()).await;
-    let tenant = app.tenant(Plan::Pro).await.tenant;
-    let upload = app.app.ids.upload(start());
-    claim(&app, &tenant, upload, &file(0..20)).await;
-    let app = restarted(&app).await;
-    let client = app.client(tenant.as_str(), Role::Member).under(CALL);
-    let content = file(0..20);
-
-    let answers = (0..20).map(|_| post_file(&client, "a.json", &content));
-    let answers = join_all(answers).await;
-
-    let first = |answer: &&Answer| answer.status == StatusCode::CREATED && !is_replay(answer);
-    assert_eq!(answers.iter().filter(first).count(), 1);
-    assert_eq!(uploads(&app, &tenant).await, 1);
-    assert_eq!(recounted(&app, &tenant).await.len(), 20);
-}
-
-#[tokio::test]
-async fn a_call_at_work_is_not_done_twice_and_is_taken_up_after_its_time() {
-    let app = TestApp::new(upload::router()).await;
-    let client = member(&app, Plan::Pro).await;
-    let upload = app.app.ids.upload(start());
-    claim(&app, &client.tenant, upload, &file(0..20)).await;
-
-    let almost = longest(&app) - TimeDelta::milliseconds(1);
-    for wait in [TimeDelta::zero(), almost] {
-        app.advance(wait);
-        assert_at_work(&post_file(&client, "a.json", file(0..20)).await);
-        assert_reused(&post_file(&client, "a.json", file(0..21)).await);
-    }
-    assert!(recounted(&app, &client.tenant).await.is_empty());
-    assert_eq!(uploads(&app, &client.tenant).await, 0);
-
-    app.advance(TimeDelta::milliseconds(1));
-    let answer = post_file(&client, "a.json", file(0..20)).await;
-    assert_eq!(taken(&answer), [20, 20, 0, 0]);
-    assert!(!is_replay(&answer));
-}
-
-#[tokio::test]
-async fn a_call_that_was_written_and_never_answered_is_answered_from_what_is_kept() {
-    let app = TestApp::new(upload::router()).await;
-    let client = member(&app, Plan::Pro).await;
-    let tenant = client.tenant.clone();
-    let content = "name,n\nBolt,1\n,2\n";
-    let first = post_file(&client, "a.csv", content).await;
-    assert_eq!(taken(&first), [2, 1, 1, 0]);
-    unanswer(&app, &tenant).await;
-    // It may be about to.
-    assert_at_work(&post_file(&client, "a.csv", content).await);
-    let mut expected = first.json();
-    expected["metadata"]["processing_time_ms"] = json!(0.0);
-
-    let restarted = restarted(&app).await;
-    let restarted = restarted.client(tenant.as_str(), Role::Member).under(CALL);
-    app.advance(longest(&app));
-    for client in [&restarted, &client] {
-        let again = post_file(client, "a.csv", content).await;
-
-        assert_eq!(again.status, StatusCode::CREATED, "{}", again.text);
-        assert!(is_replay(&again));
-        assert_eq!(again.json(), expected);
-    }
-    assert_eq!(recounted(&app, &tenant).await.len(), 1);
-    assert_eq!(uploads(&app, &tenant).await, 1);
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ const FRAME: usize = 80;
 /// The row errors of an upload, on their way into the table.
 #[derive(Debug, Default)]
 pub(crate) struct Errors {
-    /// The first ones.
-    pub(crate) listed: Vec<RowError>,
+    /// The first ones, of those that are kept.
+    listed: Vec<RowError>,
     /// How many there were.
     pub(crate) count: u64,
     waiting: Vec<RowError>,
@@ -45,9 +45,6 @@ impl Errors {
         for fault in faults {
             let error = RowError::new(row, fault);
             self.count += 1;
-            if self.listed.len() < LISTED_ERRORS {
-                self.listed.push(error.clone());
-            }
             let field = error.field.as_ref().map_or(0, String::len);
             self.bytes += FRAME + field + error.message.len();
             self.waiting.push(error);
@@ -68,6 +65,8 @@ impl Errors {
         }
         // What a slice could not write is found after what it could not read.
         self.waiting.sort_by_key(|error| error.row);
+        let room = LISTED_ERRORS - self.listed.len();
+        self.listed.extend(self.waiting.iter().take(room).cloned());
         for errors in pieces(&self.waiting) {
             let place = (part, self.number);
             app.table
@@ -80,9 +79,8 @@ impl Errors {
         Ok(())
     }
 
-    /// The first errors in the order of the rows.
-    pub(crate) fn into_listed(mut self) -> Vec<RowError> {
-        self.listed.sort_by_key(|error| error.row);
+    /// The first errors in the order of the rows, as they are listed of those that are kept.
+    pub(crate) fn into_listed(self) -> Vec<RowError> {
         self.listed
     }
 }

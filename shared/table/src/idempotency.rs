@@ -46,8 +46,8 @@ pub struct Earlier {
 pub struct Told {
     /// How long it took, in milliseconds.
     pub processing_time_ms: f64,
-    /// Whether the counters were written with the rows.
-    pub settled: bool,
+    /// Whether every row was accounted for and counted with the others.
+    pub reconciled: bool,
 }
 
 /// What claiming a call came to.

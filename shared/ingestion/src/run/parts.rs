@@ -132,7 +132,7 @@ impl Run<'_> {
             return match &self.lease {
                 Some(_) => Err(unavailable("somebody else works on the upload")),
                 // Somebody counted what was written and nothing is reserved for the rest.
-                None if is_over => Ok(None),
+                None if is_over => self.save().await.map(|()| None),
                 None => self.reject_all().await.map(|()| None),
             };
         }
