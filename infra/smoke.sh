@@ -11,17 +11,26 @@ cd "$work"
 port=3000
 while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
 
-"$binary" --addr "127.0.0.1:$port" >out 2>log &
-server=$!
-trap 'kill -9 "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+server=
+trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 fail() { printf 'smoke: %s\n' "$*" >&2; cat log >&2; exit 1; }
 
-for _ in $(seq 100); do
-    grep -q '/portal/quickstart' out && break
-    kill -0 "$server" 2>/dev/null || fail "it ended before it served"
-    sleep 0.1
-done
+# Starts it, and waits for the end of its welcome.
+start() {
+    # What one before it has printed says nothing of this one.
+    : >out
+    "$binary" --addr "127.0.0.1:$port" >>out 2>>log &
+    server=$!
+    for _ in $(seq 600); do
+        if grep -q '/portal/quickstart' out; then return; fi
+        kill -0 "$server" 2>/dev/null || fail "it ended before it served"
+        sleep 0.1
+    done
+    fail "it does not serve"
+}
+
+start
 eval "$(grep '^export TOKEN=' out)"
 
 # Every line of the README's curl blocks, in order.
@@ -62,12 +71,7 @@ wait "$server" || code=$?
 [ "$code" = 0 ] || fail "exit code $code after SIGTERM"
 
 # Everything is there again after a restart.
-"$binary" --addr "127.0.0.1:$port" >out 2>>log &
-server=$!
-for _ in $(seq 100); do
-    grep -q '/portal/quickstart' out && break
-    sleep 0.1
-done
+start
 curl -s "http://127.0.0.1:$port/api/v1/portal/records?collection=catalog" -H "Authorization: Bearer $TOKEN" >answers
 expect '"name":"Hex Bolt M10x50 A2"'
 expect '"total":1[,}]'

@@ -8,7 +8,7 @@ use model::key::Scope;
 use model::period::Period;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use testkit::{TestApp, assert_bad_key, assert_faults, assert_refusal};
+use testkit::{TestApp, assert_bad_key, assert_faults, assert_refusal, insist};
 
 fn bolt() -> Value {
     json!({
@@ -228,7 +228,8 @@ async fn calls_at_once_never_pass_the_cap() {
     app.add(&client.tenant, ("parts", "bolt"), &rows).await;
     let key = app.with_key(&client.tenant, &[Scope::Records]).await;
 
-    let answers = join_all((0..12).map(|_| key.post("/records", bolt()))).await;
+    let calls = (0..12).map(|_| insist(|| key.post("/records", bolt())));
+    let answers = join_all(calls).await;
 
     let of = |status| answers.iter().filter(|it| it.status == status).count();
     let (made, refused) = (of(StatusCode::CREATED), of(StatusCode::PAYMENT_REQUIRED));

@@ -8,7 +8,7 @@ use model::key::Scope;
 use model::period::Period;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use testkit::{TestApp, assert_faults, assert_refusal, assert_unauthorized};
+use testkit::{TestApp, assert_faults, assert_refusal, assert_unauthorized, insist};
 
 const PRODUCTS: (&str, &str) = ("manufacturing", "product");
 const SEARCH: &str = "/portal/search/manufacturing";
@@ -179,7 +179,8 @@ async fn changes_at_once_are_all_done() {
 
     let changes = (0..8).map(|field| {
         let data = json!({"collection_data": {format!("f{field}"): field}});
-        client.patch(&path, data)
+        let (client, path) = (&client, &path);
+        insist(move || client.patch(path, data.clone()))
     });
     for answer in join_all(changes).await {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use model::id::TenantId;
 use model::plan::Plan;
 use model::record::{Record, Visibility};
-use testkit::{Answer, Form, TestApp};
+use testkit::{Answer, Client, Form, TestApp, insist};
 
 const OTHER_PATH: &str = "/portal/upload/tools/product/upload";
 
@@ -49,6 +49,15 @@ async fn holds(app: &TestApp, tenant: &TenantId) -> usize {
     let summary = app.app.summary(tenant).await.expect("a summary");
     let later = app.app.clock.now() + TimeDelta::days(1);
     summary.caps.abandoned(later, None).len()
+}
+
+/// Uploads all of these files at once.
+async fn post_at_once(client: &Client<'_>, files: impl IntoIterator<Item = String>) -> Vec<Answer> {
+    let posts = files.into_iter().map(|file| async move {
+        let post = || post_file(client, "a.csv", &file);
+        insist(post).await
+    });
+    join_all(posts).await
 }
 
 /// What became of all rows of several files.
@@ -207,7 +216,7 @@ async fn of_two_parallel_files_that_fit_only_alone_exactly_one_is_written() {
     let client = app.tenant(Plan::Free).await;
 
     let files = [parts(0..30), parts(30..60)];
-    let mut answers = join_all(files.map(|file| post_file(&client, "a.csv", file))).await;
+    let mut answers = post_at_once(&client, files).await;
 
     answers.sort_by_key(|answer| answer.status);
     assert_eq!(taken(&answers[0]), [30, 30, 0, 0]);
@@ -221,9 +230,10 @@ async fn of_two_parallel_first_collections_exactly_one_is_made() {
     let app = TestApp::new(upload::router()).await;
     let client = app.tenant(Plan::Free).await;
 
+    let form = || Form::new().file("a.csv", parts(0..10));
     let uploads = [PATH, OTHER_PATH].map(|path| {
-        let form = Form::new().file("a.csv", parts(0..10));
-        client.upload(path, form)
+        let client = &client;
+        insist(move || client.upload(path, form()))
     });
     let mut answers = join_all(uploads).await;
 
@@ -242,7 +252,7 @@ async fn the_same_file_twice_in_parallel_fills_the_cap_once() {
     let client = app.tenant(Plan::Free).await;
     for expected in [[100, 50, 0, 50], [100, 0, 0, 100]] {
         let files = [parts(0..50), parts(0..50)];
-        let answers = join_all(files.map(|file| post_file(&client, "a.csv", file))).await;
+        let answers = post_at_once(&client, files).await;
 
         assert_eq!(total(&answers), expected);
         assert_eq!(recounted(&app, &client.tenant).await.len(), 50);
@@ -256,7 +266,7 @@ async fn many_small_parallel_files_fill_the_cap_exactly() {
     let client = app.tenant(Plan::Free).await;
 
     let files = (0..8).map(|n| parts(n * 10..n * 10 + 10));
-    let answers = join_all(files.map(|file| post_file(&client, "a.csv", file))).await;
+    let answers = post_at_once(&client, files).await;
 
     let (written, refused): (Vec<Answer>, Vec<Answer>) = answers
         .into_iter()
@@ -278,7 +288,7 @@ async fn parallel_overlapping_files_make_no_duplicate_and_true_counts() {
     let client = app.tenant(Plan::Pro).await;
 
     let files = (0..8).map(|n| parts(n * 10..n * 10 + 40));
-    let answers = join_all(files.map(|file| post_file(&client, "a.csv", file))).await;
+    let answers = post_at_once(&client, files).await;
 
     assert_eq!(total(&answers), [320, 110, 0, 210]);
     let records = recounted(&app, &client.tenant).await;
@@ -302,7 +312,7 @@ async fn parallel_changes_of_the_same_records_are_all_applied_and_counted() {
         };
         sourced(n * 10..n * 10 + 40, &format!("of {n}"), visibility)
     });
-    let answers = join_all(files.map(|file| post_file(&client, "a.csv", file))).await;
+    let answers = post_at_once(&client, files).await;
 
     assert_eq!(total(&answers), [320, 320, 0, 0]);
     let records = recounted(&app, &client.tenant).await;

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use table::cap::Tally;
 use table::marker::Markers;
 use table::record::Place;
-use testkit::{Answer, Objects, TABLE, TestApp, dynamodb, engine, items};
+use testkit::{Answer, Objects, TABLE, TestApp, dynamodb, engine, insist, items};
 
 /// The collection and record type that files go to.
 const PARTS: (&str, &str) = ("parts", "product");
@@ -570,7 +570,7 @@ async fn uploads_of_one_collection_at_once_are_found_when_they_answer_and_folded
         let (client, app) = (client.clone(), &app);
         async move {
             let first = part * 10;
-            let answer = post_file(&client, "a.json", file(first, 10)).await;
+            let answer = insist(|| post_file(&client, "a.json", file(first, 10))).await;
             // Whoever has its answer finds all of its rows, whatever the others do.
             for n in first..first + 10 {
                 let filtered = json!({"filters": {"n": n}});

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use table::cap::{Caps, Tally};
 use testkit::{
     Answer, Client, Fault, Form, TestApp, assert_faults, assert_indistinguishable, assert_refusal,
-    assert_unauthorized, assert_unavailable,
+    assert_unauthorized, assert_unavailable, insist,
 };
 
 const SCHEMAS: &str = "/portal/schemas";
@@ -29,6 +29,11 @@ fn sizes() -> Value {
 
 async fn put(client: &Client<'_>, path: &str, schema: Value) -> Answer {
     client.call(Method::PUT, path, Some(schema)).await
+}
+
+/// Puts one of many schemas at once.
+async fn put_in_turn(client: &Client<'_>, path: &str, schema: Value) -> Answer {
+    insist(|| put(client, path, schema.clone())).await
 }
 
 /// Puts a schema that is taken, and returns the answer.
@@ -262,7 +267,7 @@ async fn of_many_collections_at_once_a_plan_for_one_gets_one() {
     let client = app.tenant(Plan::Free).await;
 
     let paths: Vec<String> = (0..10).map(|n| format!("{SCHEMAS}/c{n}/t")).collect();
-    let puts = paths.iter().map(|path| put(&client, path, sizes()));
+    let puts = paths.iter().map(|path| put_in_turn(&client, path, sizes()));
     let answers = join_all(puts).await;
 
     let with = |status| answers.iter().filter(move |answer| answer.status == status);
@@ -332,7 +337,7 @@ async fn puts_at_once_all_succeed_with_a_version_each() {
     let app = TestApp::new(upload::router()).await;
     let client = app.tenant(Plan::Free).await;
 
-    let puts = (0..10).map(|n| put(&client, BOLTS, json!({"maxProperties": n})));
+    let puts = (0..10).map(|n| put_in_turn(&client, BOLTS, json!({"maxProperties": n})));
     let answers = join_all(puts).await;
 
     let mut versions: Vec<u64> = Vec::new();
@@ -353,7 +358,7 @@ async fn the_same_schema_by_many_at_once_is_one_version() {
     let app = TestApp::new(upload::router()).await;
     let client = app.tenant(Plan::Free).await;
 
-    let answers = join_all((0..10).map(|_| put(&client, BOLTS, sizes()))).await;
+    let answers = join_all((0..10).map(|_| put_in_turn(&client, BOLTS, sizes()))).await;
 
     for answer in answers {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);

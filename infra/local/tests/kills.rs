@@ -34,7 +34,7 @@ const ROUNDS: u64 = 8;
 const SAMPLE: usize = 3;
 
 /// How long changes may wait for their fold.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The most packs that an index may come to after so many folds.
 const FEW: usize = 32;

@@ -3,8 +3,8 @@
 #[expect(dead_code, reason = "each test takes what it needs of it")]
 mod common;
 
-use std::io::Read;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::thread;
@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use common::{Server, command, upload};
+use common::{Server, command, form, upload};
+
+/// How long a server may take for what it is waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The names of all records of a collection, page by page, and the total that each page told.
 fn names(server: &Server, collection: &str) -> (Vec<String>, usize) {
@@ -38,6 +41,49 @@ fn names(server: &Server, collection: &str) -> (Vec<String>, usize) {
     }
 }
 
+/// All that a tenant has. What is counted month by month is that of one month, which may end
+/// between two looks.
+fn everything(server: &Server, month: &str) -> Vec<Value> {
+    let paths = [
+        "/portal/account".to_owned(),
+        "/portal/collections".to_owned(),
+        format!("/portal/usage?period={month}"),
+        format!("/portal/analytics?period={month}"),
+        "/portal/quickstart".to_owned(),
+        "/portal/records?collection=things".to_owned(),
+    ];
+    paths.iter().map(|path| server.get(path)).collect()
+}
+
+/// Where a server is.
+fn host(server: &Server) -> &str {
+    let rest = server.api.strip_prefix("http://").expect("its address");
+    rest.split('/').next().expect("a host")
+}
+
+/// Begins an upload whose body has so many bytes, and waits until they are asked for: whoever serves
+/// it is about to read them then.
+fn begin_upload(server: &Server, collection: &str, length: usize) -> TcpStream {
+    const GO_ON: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    let (host, token) = (host(server), &server.token);
+    let head = format!(
+        "POST /api/v1/portal/upload/{collection}/product/upload HTTP/1.1\r\n\
+         Host: {host}\r\n\
+         Authorization: Bearer {token}\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\n\
+         Content-Length: {length}\r\n\
+         Expect: 100-continue\r\n\
+         Connection: close\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(host).expect("the server");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+    stream.write_all(head.as_bytes()).expect("a head");
+    let mut told = [0; GO_ON.len()];
+    stream.read_exact(&mut told).expect("an answer");
+    assert_eq!(String::from_utf8_lossy(&told), GO_ON);
+    stream
+}
+
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let output: Output = command(arguments)
         .envs(environment.iter().copied())
@@ -58,34 +104,15 @@ fn everything_survives_a_restart() {
         .upload("things", "name,text\nBolt,b\nNut,n\n")
         .unwrap();
     assert_eq!(uploaded["summary"]["accepted"], 2);
-    let before: Vec<Value> = [
-        "/portal/account",
-        "/portal/collections",
-        "/portal/usage",
-        "/portal/analytics",
-        "/portal/quickstart",
-        "/portal/records?collection=things",
-    ]
-    .iter()
-    .map(|path| server.get(path))
-    .collect();
+    let usage = server.get("/portal/usage");
+    let month = usage["period"].as_str().unwrap();
+    let before = everything(&server, month);
     let token = server.token.clone();
     assert_eq!(server.stop(), Some(0));
 
     let mut server = Server::start(folder.path());
     server.token = token;
-    let after: Vec<Value> = [
-        "/portal/account",
-        "/portal/collections",
-        "/portal/usage",
-        "/portal/analytics",
-        "/portal/quickstart",
-        "/portal/records?collection=things",
-    ]
-    .iter()
-    .map(|path| server.get(path))
-    .collect();
-    assert_eq!(after, before);
+    assert_eq!(everything(&server, month), before);
     assert_eq!(server.stop(), Some(0));
 }
 
@@ -154,7 +181,7 @@ fn a_kill_in_the_middle_of_an_upload_leaves_no_trace_that_counts_wrong() {
 #[test]
 fn a_signal_lets_a_running_upload_end() {
     let folder = TempDir::new().unwrap();
-    let server = Server::start(folder.path());
+    let mut server = Server::start(folder.path());
     let rows: Vec<String> = (0..3_000).map(|n| format!("Thing {n},t")).collect();
     let csv = format!(
         "name,text
@@ -165,12 +192,25 @@ fn a_signal_lets_a_running_upload_end() {
 "
         )
     );
-    let (api, token) = (server.api.clone(), server.token.clone());
-    let uploading = thread::spawn(move || upload(&api, &token, "things", &csv));
-    thread::sleep(Duration::from_millis(150));
-    assert_eq!(server.stop(), Some(0));
-    let answer = uploading.join().unwrap().expect("the upload's answer");
-    assert_eq!(answer["summary"]["accepted"], 3_000);
+    let form = form(&csv);
+    let (first, rest) = form.split_at(form.len() / 2);
+    let mut uploading = begin_upload(&server, "things", form.len());
+    uploading.write_all(first.as_bytes()).unwrap();
+    server.signal("-TERM");
+    // Once the signal has arrived, nobody else is let in.
+    let signalled = Instant::now();
+    while TcpStream::connect(host(&server)).is_ok() {
+        assert!(signalled.elapsed() < PATIENCE, "it goes on");
+        thread::sleep(Duration::from_millis(10));
+    }
+    uploading.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    uploading.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 201 "), "{answer}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["summary"]["accepted"], 3_000);
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
 
     let mut server = Server::start(folder.path());
     assert_eq!(server.get("/portal/usage")["records"]["used"], 3_000);
@@ -354,16 +394,9 @@ fn other_programs_reach_the_same_table() {
 fn an_idle_connection_does_not_hold_up_the_end() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(folder.path());
-    let address = server
-        .api
-        .strip_prefix("http://")
-        .unwrap()
-        .split('/')
-        .next()
-        .unwrap();
-    let mut idle = std::net::TcpStream::connect(address).unwrap();
-    std::io::Write::write_all(&mut idle, b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
-        .unwrap();
+    let mut idle = TcpStream::connect(host(&server)).unwrap();
+    let request = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n";
+    idle.write_all(request).unwrap();
     let mut first = [0; 12];
     idle.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");

@@ -258,7 +258,7 @@ fn a_file_that_was_cut_off_leaves_nothing_and_may_be_sent_again() {
     let begun = || {
         let mut stream = begin("PUT", url(&announced), &headers);
         stream.write_all(&file.as_bytes()[..100]).expect("a part");
-        for _ in 0..100 {
+        for _ in 0..1_200 {
             let names = files(data.path());
             if names.iter().any(|name| name.contains(".draft")) {
                 return stream;
@@ -268,7 +268,7 @@ fn a_file_that_was_cut_off_leaves_nothing_and_may_be_sent_again() {
         panic!("no draft");
     };
     drop(begun());
-    for _ in 0..100 {
+    for _ in 0..1_200 {
         if files(data.path()).is_empty() {
             break;
         }

@@ -1,8 +1,8 @@
 //! A collection of 20,000 records is replaced while others search it: every answer is of the old
 //! records or of the new ones, all of it, and none fails.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
@@ -20,6 +20,12 @@ const CLIENTS: usize = 8;
 
 /// How long each of them rests after an answer, so that the replace gets its share of the machine.
 const REST: Duration = Duration::from_millis(50);
+
+/// How long all of them together may take until each has seen new records.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long they go on after that.
+const AFTER: Duration = Duration::from_secs(1);
 
 /// How far the replace is: before the swap, in it, behind it, and over.
 const BEFORE: u8 = 0;
@@ -115,8 +121,14 @@ async fn shows_new(client: &Client<'_>, search: &Search) -> bool {
     new
 }
 
-/// Searches over and over: how often the old and the new records were shown.
-async fn keep_searching(client: &Client<'_>, first: usize, stage: &AtomicU8) -> [u32; 2] {
+/// Searches over and over: how often the old and the new records were shown. How often the new ones
+/// were is told in `news` meanwhile.
+async fn keep_searching(
+    client: &Client<'_>,
+    first: usize,
+    stage: &AtomicU8,
+    news: &AtomicU32,
+) -> [u32; 2] {
     let searches = searches();
     let mut seen = [0, 0];
     for turn in first.. {
@@ -130,13 +142,14 @@ async fn keep_searching(client: &Client<'_>, first: usize, stage: &AtomicU8) -> 
         assert!(is_new || begun < BEHIND, "old records behind the swap");
         assert!(is_new || seen[1] == 0, "old records after new ones");
         seen[usize::from(is_new)] += 1;
+        news.store(seen[1], Ordering::SeqCst);
         tokio::time::sleep(REST).await;
     }
     seen
 }
 
-/// Fills the replace and swaps it in.
-async fn replace(client: &Client<'_>, stage: &AtomicU8) {
+/// Fills the replace, swaps it in, and waits until everybody who searches has seen it.
+async fn replace(client: &Client<'_>, stage: &AtomicU8, news: &[AtomicU32; CLIENTS]) {
     let form = Form::new().file("new.csv", NEW.file());
     let filled = client.upload(REPLACE, form).await;
     assert_eq!(filled.status, StatusCode::OK, "{}", filled.text);
@@ -144,7 +157,7 @@ async fn replace(client: &Client<'_>, stage: &AtomicU8) {
     let mut looks = 0;
     while client.get(STATUS).await.json()["status"] != "ready" {
         looks += 1;
-        assert!(looks < 300, "it is not indexed");
+        assert!(looks < 1_200, "it is not indexed");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
@@ -152,7 +165,12 @@ async fn replace(client: &Client<'_>, stage: &AtomicU8) {
     let swapped = client.post(SWAP, json!({})).await;
     assert_eq!(swapped.status, StatusCode::OK, "{}", swapped.text);
     stage.store(BEHIND, Ordering::SeqCst);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    // If it takes too long, the test says who has seen what.
+    while news.iter().any(|of| of.load(Ordering::SeqCst) == 0) && begun.elapsed() < PATIENCE {
+        tokio::time::sleep(REST).await;
+    }
+    tokio::time::sleep(AFTER).await;
     stage.store(OVER, Ordering::SeqCst);
 }
 
@@ -165,8 +183,10 @@ async fn searches_under_load_see_all_of_the_old_records_or_all_of_the_new_ones()
     assert_eq!(uploaded.json()["summary"]["accepted"], OLD.count);
 
     let stage = AtomicU8::new(BEFORE);
-    let searching = (0..CLIENTS).map(|first| keep_searching(&client, first, &stage));
-    let (seen, ()) = tokio::join!(join_all(searching), replace(&client, &stage));
+    let news = [const { AtomicU32::new(0) }; CLIENTS];
+    let numbered = news.iter().enumerate();
+    let searching = numbered.map(|(first, news)| keep_searching(&client, first, &stage, news));
+    let (seen, ()) = tokio::join!(join_all(searching), replace(&client, &stage, &news));
 
     for [old, new] in seen {
         assert!(

@@ -95,7 +95,7 @@ async fn a_file_is_done_in_as_many_steps_as_it_takes() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn wherever_it_is_cut_short_it_ends_as_if_it_had_not_been() {
     let file = file(6_000);
     let clean = TestApp::with(api::Router::new(), &SETTINGS).await;
@@ -134,7 +134,8 @@ async fn wherever_it_is_cut_short_it_ends_as_if_it_had_not_been() {
                 })
                 .await;
             }
-            // What is under way may still arrive, as with a process that was killed.
+            // What is under way may still arrive, as with a process that was killed: on the one thread that
+            // there is here, before anything that is sent later.
             tokio::time::sleep(Duration::from_millis(50)).await;
             let now = app.app.clock.now() + TimeDelta::seconds(1);
             app = app.again(api::Router::new(), &SETTINGS, Some(now)).await;

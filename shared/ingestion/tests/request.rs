@@ -92,7 +92,8 @@ async fn cut_short(app: &TestApp, upload: Upload, polls: usize) -> TestApp {
     })
     .await;
     drop(work);
-    // What is under way may still arrive, as with a process that was killed.
+    // What is under way may still arrive, as with a process that was killed: on the one thread that
+    // there is here, before anything that is sent later.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let now = app.app.clock.now() + TimeDelta::seconds(1);
     let again = app.again(api::Router::new(), &SETTINGS, Some(now)).await;
@@ -116,7 +117,7 @@ fn plans() -> impl Iterator<Item = Plan> {
     [Plan::Scale, Plan::Pro].into_iter().cycle()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn an_upload_of_a_request_that_is_cut_short_anywhere_is_repaired_by_the_same_call() {
     let file = file(ROWS);
     let clean = TestApp::with(api::Router::new(), &SETTINGS).await;
@@ -229,7 +230,7 @@ async fn swapped(app: &TestApp, tenant: &TenantId) -> BTreeMap<String, Record> {
     records(app, tenant).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_replace_that_is_cut_short_anywhere_is_cancelled_and_done_again() {
     let file = file(ROWS);
     let clean = TestApp::with(api::Router::new(), &SETTINGS).await;

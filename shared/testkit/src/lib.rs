@@ -15,6 +15,7 @@ mod raw;
 mod seed;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use api::{App, Clock, Config};
 use auth::{Grant, JwtSecret, Role, mint};
@@ -319,6 +320,26 @@ impl TestApp {
         let Ok(response) = response;
         Answer::read(response).await
     }
+}
+
+/// How often a call is made again that is asked to come again.
+const REPEATS: u32 = 10;
+
+/// Makes a call, and makes it again while it is answered by a 503 that says when to. Of many calls at
+/// once that change the same, the last have their turn only after their patience where the machine is
+/// slow; they have written nothing by then, so what becomes of all of them is the same.
+pub async fn insist<F: Future<Output = Answer>>(call: impl Fn() -> F) -> Answer {
+    let mut answer = call().await;
+    for _ in 0..REPEATS {
+        if answer.status != StatusCode::SERVICE_UNAVAILABLE {
+            break;
+        }
+        let seconds = answer.header("retry-after").expect("when to come again");
+        let after = Duration::from_secs(seconds.parse().expect("seconds"));
+        tokio::time::sleep(after).await;
+        answer = call().await;
+    }
+    answer
 }
 
 /// Somebody who calls.

@@ -11,9 +11,12 @@ use model::plan::Plan;
 use model::quickstart::Step;
 use model::time::Moment;
 use serde_json::json;
-use testkit::{Answer, Client, Fault, NOW, TestApp, assert_faults};
+use testkit::{Answer, Client, NOW, Objects, TestApp, assert_faults, engine};
 
 use crate::common::{PRODUCTS, SEARCH, bearing, bolt, counted, ids};
+
+/// A counter that takes longer than this does not change.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn first_search(app: &TestApp, tenant: &TenantId) -> Option<Moment> {
     let checklist = app.app.table.checklist(tenant).await;
@@ -27,6 +30,17 @@ async fn search_times(client: &Client<'_>, times: u32) {
         let answer = client.post(SEARCH, json!({})).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     }
+}
+
+/// Waits until so many searches are counted.
+async fn until_counted(app: &TestApp, tenant: &TenantId, count: u64) {
+    let counting = async {
+        while counted(app, tenant).await != count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let counted = tokio::time::timeout(PATIENCE, counting).await;
+    counted.expect("so many searches");
 }
 
 #[track_caller]
@@ -213,24 +227,37 @@ async fn the_first_search_is_stamped_once() {
 
 #[tokio::test]
 async fn a_search_that_nobody_waits_for_is_given_back() {
-    let app = TestApp::new(records::router()).await;
-    let client = app.tenant(Plan::Pro).await;
-    app.add(&client.tenant, PRODUCTS, &[bearing()]).await;
-    // Building the index is slow then, and comes after the search was counted.
-    app.faults.inject("Query", Fault::Throttled, 4);
+    for plan in [Plan::Free, Plan::Pro] {
+        let (endpoint, objects) = (engine().await, Objects::default());
+        let start = async || {
+            let settings = [("RATE_LIMIT_ENABLED", "false")];
+            let store = objects.store();
+            TestApp::at((&endpoint, &store), records::router(), &settings, None).await
+        };
+        let writer = start().await;
+        let tenant = writer.tenant(plan).await.tenant;
+        writer.add(&tenant, PRODUCTS, &[bearing()]).await;
+        let app = start().await;
+        let client = app.client(tenant.as_str(), Role::Member);
 
-    let search = client.post(SEARCH, json!({"query": "bearing"}));
-    let hung_up = tokio::time::timeout(Duration::from_millis(100), search).await;
-
-    assert!(hung_up.is_err(), "it was answered too soon");
-    for _ in 0..300 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if counted(&app, &client.tenant).await == 0 {
-            break;
+        // The index is lost, and the client hangs up while it is built anew.
+        objects.lose().await;
+        let gate = objects.close().await;
+        let waiting = async {
+            objects.stopped().await;
+            until_counted(&app, &tenant, 1).await;
+        };
+        tokio::select! {
+            answer = client.post(SEARCH, json!({"query": "bearing"})) => {
+                panic!("it was answered too soon: {answer:?}");
+            }
+            () = waiting => {}
         }
+        drop(gate);
+
+        until_counted(&app, &tenant, 0).await;
+        let answer = client.post(SEARCH, json!({"query": "bearing"})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{plan}");
+        assert_eq!(counted(&app, &tenant).await, 1, "{plan}");
     }
-    assert_eq!(counted(&app, &client.tenant).await, 0);
-    let answer = client.post(SEARCH, json!({"query": "bearing"})).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(counted(&app, &client.tenant).await, 1);
 }

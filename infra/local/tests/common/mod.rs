@@ -118,6 +118,14 @@ impl Drop for Server {
     }
 }
 
+/// A file as the body of an upload, whose boundary is `b`.
+pub(crate) fn form(csv: &str) -> String {
+    format!(
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n\
+         {csv}\r\n--b--\r\n"
+    )
+}
+
 /// The answer to an upload, if it was taken.
 pub(crate) fn upload(api: &str, token: &str, collection: &str, csv: &str) -> Option<Value> {
     send_file(api, token, collection, csv).ok()
@@ -130,10 +138,7 @@ pub(crate) fn send_file(
     collection: &str,
     csv: &str,
 ) -> Result<Value, ureq::Error> {
-    let body = format!(
-        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n\
-         {csv}\r\n--b--\r\n"
-    );
+    let body = form(csv);
     let mut answer = ureq::post(format!("{api}/portal/upload/{collection}/product/upload"))
         .header("Authorization", format!("Bearer {token}"))
         .header("Content-Type", "multipart/form-data; boundary=b")

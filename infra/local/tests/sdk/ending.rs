@@ -1,6 +1,7 @@
 //! Keys that end while they are used: after the answer that ended one, no request with it succeeds.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,13 @@ use crate::client::{Sdk, World};
 /// How many use a key at once.
 const CLIENTS: usize = 8;
 
-/// How long they do before it ends, and after that.
+/// How long they do before it ends, and after that, once each has had its answers.
 const BEFORE: Duration = Duration::from_millis(700);
 const AFTER: Duration = Duration::from_millis(700);
+
+/// How long all of them together may take for these answers, and how often they are counted.
+const PATIENCE: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What they ask for.
 const PATHS: [&str; 4] = [
@@ -34,6 +39,7 @@ type Seen = (Instant, u16);
 /// What clients see who use a key all the time while `end` ends it; and when that was answered.
 fn hammer(world: &World, key: &str, end: impl FnOnce()) -> (Vec<Vec<Seen>>, Instant) {
     let is_over = AtomicBool::new(false);
+    let answered = [const { AtomicUsize::new(0) }; CLIENTS];
     let use_it = |number: usize| {
         let sdk = Sdk::new(&world.server, key);
         let mut seen = Vec::new();
@@ -41,18 +47,41 @@ fn hammer(world: &World, key: &str, end: impl FnOnce()) -> (Vec<Vec<Seen>>, Inst
             let path = PATHS[(number + seen.len()) % PATHS.len()];
             let sent = Instant::now();
             seen.push((sent, sdk.send("GET", path, None).status().as_u16()));
+            answered[number].store(seen.len(), Ordering::SeqCst);
         }
         seen
+    };
+    // If it takes too long, the test says who has seen what.
+    let wait_for = |more: usize| {
+        let counts = || answered.iter().map(|count| count.load(Ordering::SeqCst));
+        let enough: Vec<usize> = counts().map(|count| count + more).collect();
+        let begun = Instant::now();
+        while counts().zip(&enough).any(|(count, enough)| count < *enough)
+            && begun.elapsed() < PATIENCE
+        {
+            thread::sleep(LOOK);
+        }
     };
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| scope.spawn(move || use_it(number)))
             .collect();
-        thread::sleep(BEFORE);
-        end();
-        let ended = Instant::now();
-        thread::sleep(AFTER);
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            wait_for(1);
+            thread::sleep(BEFORE);
+            end();
+            let ended = Instant::now();
+            // The first of them may have been asked for before.
+            wait_for(2);
+            thread::sleep(AFTER);
+            ended
+        }));
+        // Whatever came, or they would go on for ever.
         is_over.store(true, Ordering::SeqCst);
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(panic) => resume_unwind(panic),
+        };
         let seen = clients
             .into_iter()
             .map(|client| client.join().expect("a client"));

@@ -17,7 +17,8 @@ use uuid::Uuid;
 /// Work that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How soon a request is carried out whose answer nobody waits for any more, if at all.
+/// How long a request is given to be carried out whose answer nobody waits for any more. Tests that drop
+/// work have one thread for it and for the engine: what was sent is carried out before what is sent after.
 const LANDING: Duration = Duration::from_millis(25);
 
 /// A whole number of the environment.

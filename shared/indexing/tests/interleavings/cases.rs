@@ -46,12 +46,12 @@ async fn assert_kept_during_a_fold(gone: bool) {
     panic!("a fold has no end");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_update_that_lands_during_a_fold_is_not_lost() {
     assert_kept_during_a_fold(false).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_delete_that_lands_during_a_fold_is_not_lost() {
     assert_kept_during_a_fold(true).await;
 }

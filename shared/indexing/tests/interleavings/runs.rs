@@ -121,12 +121,12 @@ async fn interleave(seed: u64) {
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn searches_find_what_is_there_however_calls_folds_and_crashes_cross() {
     interleave(SEED).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn searches_find_what_is_there_from_any_seed() {
     let seed = setting("INTERLEAVINGS_SEED");
     interleave(seed.unwrap_or_else(|| RandomState::new().hash_one(0_u8))).await;
