@@ -13,16 +13,16 @@ use model::id::TenantId;
 use model::key::Scope;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use testkit::{Answer, Client, Fault, TestApp, assert_faults, assert_unavailable, items};
+use testkit::{
+    Answer, Client, Fault, SDK_ATTEMPTS, TestApp, assert_faults, assert_reused, assert_unavailable,
+    items,
+};
 
 /// The same by the main API.
 const AUTH_KEYS: &str = "/auth/keys";
 
 /// What a call is called.
 const CALL: &str = "0001-call-of-a-test";
-
-/// How often the SDK tries one call, so that so many faults reach the code behind it.
-const SDK_ATTEMPTS: usize = 5;
 
 fn draft(name: &str) -> Value {
     json!({"name": name, "scopes": ["search"]})
@@ -85,12 +85,6 @@ fn assert_told_before(answer: &Answer, id: &str) {
         "{detail}"
     );
     assert_eq!(answer.header("retry-after"), None);
-}
-
-#[track_caller]
-fn assert_reused(answer: &Answer) {
-    let place: &[&str] = &["header", "Idempotency-Key"];
-    assert_faults(answer, &[(place, "idempotency_key_reused")]);
 }
 
 /// Checks that this secret is live.

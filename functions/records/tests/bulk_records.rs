@@ -277,9 +277,9 @@ async fn records_of_an_upload_in_flight_are_waited_for_together() {
     let started = Instant::now();
     let answer = key.post(DELETE, json!({"record_ids": named})).await;
 
-    // A call waits for 5 seconds, and 16 records are deleted at once: if each of them waited for as
-    // long, it would take 25.
-    assert!(started.elapsed() < Duration::from_secs(20));
+    // A call waits for 5 seconds, and 16 records are deleted at once: if each of the 64 waited for as
+    // long, it would take 20.
+    assert!(started.elapsed() < Duration::from_secs(18));
     assert_unavailable(&answer);
     let answer = client.get(&format!("/portal/records/{settled}")).await;
     assert_refusal(&answer, StatusCode::NOT_FOUND, "Record not found");

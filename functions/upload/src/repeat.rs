@@ -5,7 +5,6 @@ use api::{App, Error, Result, same};
 use chrono::TimeDelta;
 use model::id::{TenantId, UploadId};
 use model::idempotency::Attempt;
-use model::time::Moment;
 use model::upload::{Job, LISTED_ERRORS, Status};
 use table::idempotency::{Claimed, Earlier, Told};
 use table::upload::ErrorPlace;
@@ -16,8 +15,9 @@ use crate::answer::Answer;
 /// tells what it wrote after.
 const LONGER: TimeDelta = TimeDelta::minutes(2);
 
-/// How much later than its upload's end a call is answered at most. Where it is later all the same, its
-/// answer and that to a repetition differ by the time that it took.
+/// How much longer than its upload may write and fold a call takes to be answered at most. Where it takes
+/// longer all the same, or its answer is not noted, a repetition is told another time, and that what adds
+/// up was counted.
 const ANSWERING: TimeDelta = TimeDelta::seconds(5);
 
 /// How far an earlier call came.
@@ -73,7 +73,7 @@ async fn standing(app: &App, tenant: &TenantId, earlier: &Earlier) -> Result<Sta
         return Ok(Standing::CutShort);
     }
     Ok(match job.map(|job| job.seen(now, alone_since)) {
-        Some(job) if is_answered(&job) && (!is_at_work || has_told(&job, earlier, now)) => {
+        Some(job) if is_answered(&job) && (!is_at_work || may_be_told(app, &job, earlier)) => {
             Standing::Answered(again(app, tenant, job, earlier.told).await?)
         }
         Some(job) if matches!(job.status, Status::Pending | Status::Processing) => Standing::AtWork,
@@ -92,10 +92,11 @@ fn is_answered(job: &Job) -> bool {
     matches!(job.status, Status::Complete | Status::Failed) && !has_failed(job)
 }
 
-/// Whether what an upload was answered is known, or will not be.
-fn has_told(job: &Job, earlier: &Earlier, now: Moment) -> bool {
-    let is_late = job.finished_at.is_some_and(|end| end + ANSWERING <= now);
-    earlier.told.is_some() || is_late
+/// Whether it is known what a call was answered whose upload is over, or will not be known any more: what
+/// was written is folded after its end, and its collection may turn out to be gone then.
+fn may_be_told(app: &App, job: &Job, earlier: &Earlier) -> bool {
+    let is_late = |began| began + app.config.upload_time + ANSWERING <= app.clock.now();
+    earlier.told.is_some() || job.started_at.is_some_and(is_late)
 }
 
 /// The answer to an upload from what is kept of it.

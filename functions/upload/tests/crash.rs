@@ -17,13 +17,9 @@ use model::record::{Record, Visibility};
 use model::time::Moment;
 use serde_json::{Value, json};
 use table::record::Place;
-use testkit::{Fault, Form, NOW, TestApp, Upload, assert_unavailable};
-
-/// How often the SDK tries one call, so that so many faults reach the code behind it.
-const SDK_ATTEMPTS: usize = 5;
-
-/// How often a transaction is tried that meets another one.
-const TRANSACTION_ATTEMPTS: usize = 10;
+use testkit::{
+    Fault, Form, NOW, SDK_ATTEMPTS, TRANSACTION_ATTEMPTS, TestApp, Upload, assert_unavailable,
+};
 
 /// Where the files go.
 const PARTS: (&str, &str) = ("parts", "product");

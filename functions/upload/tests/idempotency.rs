@@ -9,8 +9,7 @@ use auth::Role;
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use calling::{
-    CALL, CSV, UPLOADS, announced, assert_replay, assert_reused, calls, file, is_replay, member,
-    post_csv, uploads,
+    CALL, CSV, UPLOADS, announced, assert_replay, calls, file, is_replay, member, post_csv, uploads,
 };
 use chrono::TimeDelta;
 use common::{PATH, post_file, recounted, taken};
@@ -18,7 +17,7 @@ use futures_util::future::join_all;
 use model::key::Scope;
 use model::plan::Plan;
 use serde_json::json;
-use testkit::{Answer, Form, TestApp, assert_faults};
+use testkit::{Answer, Form, TestApp, assert_faults, assert_reused};
 
 const BY_KEY: &str = "/upload/parts/product/upload";
 const BATCH: &str = "/upload/parts/product/batch";

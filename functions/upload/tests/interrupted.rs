@@ -5,12 +5,16 @@ mod calling;
 #[expect(dead_code, reason = "other tests need more of it")]
 mod common;
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
 use auth::Role;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::StatusCode;
 use calling::{
-    CALL, UPLOADS, announced, assert_replay, assert_reused, calls, file, is_replay, member,
-    post_csv, row, uploads,
+    CALL, UPLOADS, announced, assert_replay, calls, file, is_replay, member, post_csv, row, uploads,
 };
 use chrono::TimeDelta;
 use common::{post_file, recounted, taken};
@@ -20,20 +24,12 @@ use model::plan::Plan;
 use model::time::Moment;
 use serde_json::json;
 use testkit::{
-    Answer, Client, Fault, Item, NOW, TABLE, TestApp, assert_refusal, assert_unavailable, dynamodb,
+    Answer, Client, Fault, Item, NOW, SDK_ATTEMPTS, TABLE, TRANSACTION_ATTEMPTS, TestApp,
+    assert_refusal, assert_reused, assert_unavailable, dynamodb,
 };
 
 /// Where the files go.
 const PARTS: (&str, &str) = ("parts", "product");
-
-/// How often the SDK tries one call, so that so many faults reach the code behind it.
-const SDK_ATTEMPTS: usize = 5;
-
-/// How often a transaction is tried that meets another one.
-const TRANSACTION_ATTEMPTS: usize = 10;
-
-/// How long after its upload's end a call may be about to be answered.
-const ANSWERING: TimeDelta = TimeDelta::seconds(5);
 
 fn start() -> Moment {
     NOW.parse().expect("a moment")
@@ -77,10 +73,14 @@ async fn restarted(app: &TestApp) -> TestApp {
     again
 }
 
+/// How long an upload may write and fold.
+fn writes(app: &TestApp) -> TimeDelta {
+    TimeDelta::from_std(app.app.config.upload_time).expect("a short time")
+}
+
 /// How long a call may be at an upload.
 fn longest(app: &TestApp) -> TimeDelta {
-    let writes = TimeDelta::from_std(app.app.config.upload_time).expect("a short time");
-    writes + TimeDelta::minutes(2)
+    writes(app) + TimeDelta::minutes(2)
 }
 
 #[track_caller]
@@ -121,9 +121,11 @@ fn assert_told_again(answer: &Answer, first: &Answer) {
     assert_eq!(answer.json(), expected);
 }
 
-/// Checks that a file whose answer was not noted is told again, 5 seconds after its end and not before.
+/// Checks that a file whose answer was not noted is told again, once its call has surely been answered and
+/// not before: 5 seconds after its upload could fold.
 async fn assert_told_later(app: &TestApp, client: &Client<'_>, content: &str, first: &Answer) {
-    for wait in [TimeDelta::zero(), ANSWERING - TimeDelta::milliseconds(1)] {
+    let answered = writes(app) + TimeDelta::seconds(5);
+    for wait in [TimeDelta::zero(), answered - TimeDelta::milliseconds(1)] {
         app.advance(wait);
         assert_at_work(&post_file(client, "a.csv", content).await);
     }
@@ -367,4 +369,68 @@ async fn a_call_whose_answer_could_not_be_noted_is_answered_from_what_is_kept() 
     assert_eq!(taken(&first), [2, 0, 2, 0]);
 
     assert_told_later(&app, &client, content, &first).await;
+}
+
+/// Makes a call and hangs up so many polls after its first or, if `is_claimed`, after its claim is there.
+/// What it was answered, if that came before.
+async fn hang_up(
+    app: &TestApp,
+    client: &Client<'_>,
+    (polls, is_claimed): (usize, bool),
+) -> Option<Answer> {
+    let (mut left, mut call) = (polls, pin!(post_csv(client)));
+    loop {
+        let polled = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        if let Poll::Ready(answer) = polled {
+            return Some(answer);
+        }
+        // While this is asked, what the call waits for is done.
+        let is_there = !calls(app, &client.tenant).await.is_empty();
+        if is_there || !is_claimed {
+            if left == 0 {
+                return None;
+            }
+            left -= 1;
+        }
+    }
+}
+
+/// Makes a call, and makes it again for as long as another is at work.
+async fn until_answered(client: &Client<'_>) -> Answer {
+    for _ in 0..500 {
+        let answer = post_csv(client).await;
+        if answer.status != StatusCode::CONFLICT {
+            return answer;
+        }
+        assert_at_work(&answer);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody works on it");
+}
+
+#[tokio::test]
+async fn a_call_whose_client_hangs_up_anywhere_is_done_once() {
+    let app = TestApp::new(upload::router()).await;
+    let early = (0..4).map(|polls| (polls, false));
+    // Until it is answered. The clock stands still: a claim that nobody works on would be at work for ever.
+    let late = (0..1_000).map(|polls| (polls, true));
+    for (polls, is_claimed) in early.chain(late) {
+        let at = format!("{polls} polls on, claimed: {is_claimed}");
+        let client = member(&app, Plan::Pro).await;
+        // Whoever calls for the first time is noted by a transaction of their own.
+        client.get(UPLOADS).await;
+        let first = hang_up(&app, &client, (polls, is_claimed)).await;
+
+        let answer = until_answered(&client).await;
+
+        assert_eq!(taken(&answer), [2, 2, 0, 0], "{at}");
+        assert!(is_replay(&answer) || !is_claimed, "{at}");
+        assert_eq!(recounted(&app, &client.tenant).await.len(), 2, "{at}");
+        assert_eq!(uploads(&app, &client.tenant).await, 1, "{at}");
+        if let Some(first) = first {
+            assert_eq!(taken(&first), [2, 2, 0, 0], "{at}");
+            assert_replay(&answer, &first);
+            break;
+        }
+    }
 }

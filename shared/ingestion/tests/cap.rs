@@ -1,5 +1,5 @@
-//! Uploads under a plan's cap on records that meet a delete: they add what they have reserved, and
-//! not one record more.
+//! Uploads under a plan's cap on records that meet a delete, or somebody who settles for them: they add
+//! what they have reserved, and not one record more.
 
 mod common;
 
@@ -18,19 +18,17 @@ use ingestion::Upload;
 use ingestion::background::{Progress, run};
 use model::id::{TenantId, UploadId};
 use model::plan::Plan;
-use model::upload::{Job, RowError, Status, Summary, Way};
+use model::record::Record;
+use model::upload::{Job, LISTED_ERRORS, RowError, Status, Summary, Way};
 use serde_json::{Value, json};
 use table::record::Place;
-use testkit::{Fault, TestApp};
+use testkit::{Fault, SDK_ATTEMPTS, TestApp};
 
 /// Where the files go.
 const PARTS: (&str, &str) = ("parts", "product");
 
 /// How many rows a step without time takes.
 const SLICE: u32 = 1_250;
-
-/// How often the SDK tries one call.
-const SDK_ATTEMPTS: usize = 5;
 
 /// A file that is slow to begin, so that a test that sees what its upload has reserved has time.
 struct Slow(String);
@@ -77,17 +75,9 @@ fn upload(app: &TestApp, tenant: &TenantId, plan: Plan, rows: &[Value]) -> (Uplo
     (upload.job.id, upload)
 }
 
-/// Lets an upload come to where it has reserved what it may add, and has not begun to write.
-async fn until_reserved<F: Future>(
-    app: &TestApp,
-    (tenant, id): (&TenantId, UploadId),
-    mut upload: Pin<&mut F>,
-) {
-    let is_reserved = async || {
-        let summary = app.app.summary(tenant).await.expect("a summary");
-        summary.caps.hold(id).is_some()
-    };
-    while !is_reserved().await {
+/// Lets an upload come to where this is so.
+async fn until<F: Future>(mut upload: Pin<&mut F>, is_so: impl AsyncFn() -> bool) {
+    while !is_so().await {
         poll_fn(|context| {
             assert!(upload.as_mut().poll(context).is_pending());
             Poll::Ready(())
@@ -96,22 +86,44 @@ async fn until_reserved<F: Future>(
     }
 }
 
-/// Deletes the parts of these numbers, as calls do.
-async fn delete(app: &TestApp, tenant: &TenantId, numbers: Range<u32>) {
+/// Lets an upload come to where it has reserved what it may add, and has not begun to write.
+async fn until_reserved<F: Future>(
+    app: &TestApp,
+    (tenant, id): (&TenantId, UploadId),
+    upload: Pin<&mut F>,
+) {
+    let is_reserved = async || {
+        let summary = app.app.summary(tenant).await.expect("a summary");
+        summary.caps.hold(id).is_some()
+    };
+    until(upload, is_reserved).await;
+}
+
+/// The parts that there are, and where.
+async fn parts(app: &TestApp, tenant: &TenantId) -> (Place, Vec<Record>) {
     let summary = app.app.summary(tenant).await.expect("a summary");
     let (collection, _) = &summary.collections[0];
     let place = Place::new(tenant, collection.number, collection.generation);
+    let mut parts = Vec::new();
+    for shard in 0..model::id::SHARDS {
+        let table = &app.app.table;
+        let found = testkit::shard_records(table, &place, &collection.name, shard).await;
+        parts.extend(found.expect("a shard"));
+    }
+    (place, parts)
+}
+
+/// Deletes the parts of these numbers, as calls do.
+async fn delete(app: &TestApp, tenant: &TenantId, numbers: Range<u32>) {
+    let (place, parts) = parts(app, tenant).await;
     let (table, now) = (&app.app.table, app.app.clock.now());
     let mut left = numbers.len();
-    for shard in 0..model::id::SHARDS {
-        let found = testkit::shard_records(table, &place, &collection.name, shard).await;
-        for record in found.expect("a shard") {
-            let number = record.source_id.as_ref().map(|id| id.parse::<u32>());
-            if number.is_some_and(|number| number.is_ok_and(|it| numbers.contains(&it))) {
-                let deleted = table.delete_record(&place, &record, now).await;
-                assert!(deleted.expect("an answer"), "{} is another", record.name);
-                left -= 1;
-            }
+    for record in parts {
+        let number = record.source_id.as_ref().map(|id| id.parse::<u32>());
+        if number.is_some_and(|number| number.is_ok_and(|it| numbers.contains(&it))) {
+            let deleted = table.delete_record(&place, &record, now).await;
+            assert!(deleted.expect("an answer"), "{} is another", record.name);
+            left -= 1;
         }
     }
     assert_eq!(left, 0, "of {numbers:?}");
@@ -291,4 +303,55 @@ async fn rows_that_exist_are_read_again_where_the_table_does_not_keep_up() {
     let calls = app.faults.calls();
     assert!(!calls.iter().any(|call| call == "BatchExecuteStatement"));
     assert_eq!(records(&app, &tenant).await.len(), 50);
+}
+
+#[tokio::test]
+async fn an_upload_that_others_have_settled_is_written_down_as_what_it_came_to() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Free).await.tenant;
+    app.add(&tenant, PARTS, &rows(0..10, "old")).await;
+    let (id, upload) = upload(&app, &tenant, Plan::Free, &rows(10..30, "new"));
+    let mut uploading = pin!(upload.run(&app.app));
+    let is_written = async || parts(&app, &tenant).await.1.len() == 30;
+    until(uploading.as_mut(), is_written).await;
+    let summary = app.app.summary(&tenant).await.expect("a summary");
+    assert!(summary.caps.hold(id).is_some(), "it has settled itself");
+    // Whoever looks after its time settles for it.
+    app.advance(TimeDelta::minutes(16));
+    assert_eq!(records(&app, &tenant).await.len(), 30);
+
+    let outcome = uploading.await.expect("an outcome");
+
+    assert!(!outcome.settled);
+    let expected = Summary {
+        submitted: 20,
+        accepted: 20,
+        ..Summary::default()
+    };
+    assert_eq!(outcome.job.summary, expected);
+    assert_eq!(outcome.job.status, Status::Complete);
+    assert_eq!(found(&app, &tenant, id).await, outcome.job);
+    assert_eq!(records(&app, &tenant).await.len(), 30);
+}
+
+#[tokio::test]
+async fn errors_are_listed_in_the_order_in_which_they_are_kept() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Free).await.tenant;
+    app.add(&tenant, PARTS, &rows(0..20, "old")).await;
+    let mut all = rows(0..20, "new");
+    // Without a name none is a record: that is known before the others are written.
+    all.extend((20..170).map(|n| json!({"source_id": n.to_string()})));
+    let (id, upload) = upload(&app, &tenant, Plan::Free, &all);
+    let mut uploading = pin!(upload.run(&app.app));
+    until_reserved(&app, (&tenant, id), uploading.as_mut()).await;
+    delete(&app, &tenant, 0..20).await;
+
+    let outcome = uploading.await.expect("an outcome");
+
+    let kept = errors(&app, &tenant, id).await;
+    let numbers: Vec<u64> = kept.iter().map(|error| error.row).collect();
+    assert_eq!(numbers, (1..171).collect::<Vec<_>>());
+    assert_not_written(&kept[..20], 1..21);
+    assert_eq!(outcome.errors, kept[..LISTED_ERRORS]);
 }

@@ -108,6 +108,16 @@ pub fn assert_faults(answer: &Answer, expected: &[(&[&str], &str)]) {
     assert_eq!(faults, expected);
 }
 
+/// Checks that an `Idempotency-Key` was refused because it was used for another body.
+///
+/// # Panics
+/// If it was not.
+#[track_caller]
+pub fn assert_reused(answer: &Answer) {
+    let place: &[&str] = &["header", "Idempotency-Key"];
+    assert_faults(answer, &[(place, "idempotency_key_reused")]);
+}
+
 /// Checks that an answer has this status and this `detail`.
 ///
 /// # Panics

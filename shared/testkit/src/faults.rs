@@ -15,6 +15,12 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use table::{Table, local_config};
 
+/// How often the SDK tries one call, so that so many faults reach the code behind it.
+pub const SDK_ATTEMPTS: usize = 5;
+
+/// How often a transaction is tried that meets another one.
+pub const TRANSACTION_ATTEMPTS: usize = 10;
+
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

@@ -15,7 +15,7 @@ mod raw;
 mod seed;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::{App, Clock, Config};
 use auth::{Grant, JwtSecret, Role, mint};
@@ -36,11 +36,11 @@ use table::key::Created;
 use tower::ServiceExt;
 
 pub use answer::{
-    Answer, assert_bad_key, assert_faults, assert_indistinguishable, assert_refusal,
+    Answer, assert_bad_key, assert_faults, assert_indistinguishable, assert_refusal, assert_reused,
     assert_unauthorized, assert_unavailable,
 };
 pub use calls::{Access, Call, Calls};
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, SDK_ATTEMPTS, TRANSACTION_ATTEMPTS};
 pub use form::Form;
 pub use objects::Objects;
 pub use raw::{Item, dynamodb, items};
@@ -325,18 +325,24 @@ impl TestApp {
 /// How often a call is made again that is asked to come again.
 const REPEATS: u32 = 10;
 
-/// Makes a call, and makes it again while it is answered by a 503 that says when to. Of many calls at
-/// once that change the same, the last have their turn only after their patience where the machine is
-/// slow; they have written nothing by then, so what becomes of all of them is the same.
+/// A call that is given up sooner than this did not wait for others.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Makes a call, and makes it again while it is answered, after some waiting, by a 503 that says when to.
+/// Of many calls at once that change the same, the last have their turn only after their patience where
+/// the machine is slow; they have written nothing by then, so what becomes of all of them is the same.
 pub async fn insist<F: Future<Output = Answer>>(call: impl Fn() -> F) -> Answer {
+    let mut begun = Instant::now();
     let mut answer = call().await;
     for _ in 0..REPEATS {
-        if answer.status != StatusCode::SERVICE_UNAVAILABLE {
+        let has_waited = begun.elapsed() >= SOON;
+        if answer.status != StatusCode::SERVICE_UNAVAILABLE || !has_waited {
             break;
         }
         let seconds = answer.header("retry-after").expect("when to come again");
         let after = Duration::from_secs(seconds.parse().expect("seconds"));
         tokio::time::sleep(after).await;
+        begun = Instant::now();
         answer = call().await;
     }
     answer

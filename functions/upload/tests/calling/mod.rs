@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use model::id::TenantId;
 use model::plan::Plan;
 use serde_json::{Value, json};
-use testkit::{Answer, Client, Item, TestApp, assert_faults, items};
+use testkit::{Answer, Client, Item, TestApp, items};
 
 use crate::common::post_file;
 
@@ -71,10 +71,4 @@ pub(crate) fn assert_replay(answer: &Answer, first: &Answer) {
     assert_eq!(answer.text, first.text);
     assert!(is_replay(answer));
     assert_eq!(first.header("idempotent-replayed"), None);
-}
-
-#[track_caller]
-pub(crate) fn assert_reused(answer: &Answer) {
-    let place: &[&str] = &["header", "Idempotency-Key"];
-    assert_faults(answer, &[(place, "idempotency_key_reused")]);
 }
