@@ -161,7 +161,7 @@ fn is_no_json(parsed: &Parsed) -> bool {
 
 /// The draft of a row's text.
 fn row(text: &str) -> Parsed {
-    let value = json::parse(text.as_bytes()).map_err(|error| unread(&error))?;
+    let value = json::parse_text(text).map_err(|error| unread(&error))?;
     if may_lose_digits(text, &value) && json::loses_digits(text) {
         return Err(vec![json::too_many_digits()]);
     }
@@ -235,7 +235,7 @@ mod tests {
 
     /// What a row is without a shorter way.
     fn expected(text: &str) -> Parsed {
-        let value = json::parse(text.as_bytes()).map_err(|error| unread(&error))?;
+        let value = json::parse_text(text).map_err(|error| unread(&error))?;
         if json::loses_digits(text) {
             return Err(vec![json::too_many_digits()]);
         }

@@ -28,10 +28,12 @@ pub(crate) struct Window {
     ended: bool,
     /// Whether a byte was met that is not of the encoding.
     broken: bool,
+    /// Where in lines `text` begins. Lines are counted when consumed text goes, and when somebody asks:
+    /// not with each of many small steps.
     lines: Option<Lines>,
 }
 
-/// Where in lines the consumed text ends. A line ends with a feed, a carriage return, or both.
+/// Where in lines some text ends. A line ends with a feed, a carriage return, or both.
 #[derive(Clone, Copy)]
 struct Lines {
     /// From 1.
@@ -140,8 +142,7 @@ impl Window {
         if self.broken {
             return Err(self.malformed());
         }
-        self.text.drain(..self.start);
-        self.start = 0;
+        self.drop_consumed();
         let before = self.text.len();
         while self.text.len() == before && !self.ended {
             let count = read_some(&mut *self.reader, &mut self.piece)?;
@@ -177,12 +178,14 @@ impl Window {
         Ok(more)
     }
 
+    fn drop_consumed(&mut self) {
+        self.lines = self.lines_before(0);
+        self.text.drain(..self.start);
+        self.start = 0;
+    }
+
     /// Consumes so many bytes of the rest.
     pub(crate) fn consume(&mut self, length: usize) {
-        if let Some(lines) = &mut self.lines {
-            let consumed = &self.text.as_bytes()[self.start..self.start + length];
-            *lines = lines.after(consumed, self.at);
-        }
         self.start += length;
         self.at += length as u64;
     }
@@ -234,23 +237,29 @@ impl Window {
         let Some(Lines { number, begin, .. }) = self.lines_before(offset) else {
             return self.byte(offset);
         };
-        let column = self.at + self.before(offset).len() as u64 - begin + 1;
+        let column = self.begin() + self.before(offset).len() as u64 - begin + 1;
         format!("line {number} column {column}")
     }
 
     /// Where in lines a byte of the rest is.
     fn lines_before(&self, offset: usize) -> Option<Lines> {
         let lines = self.lines.as_ref()?;
-        Some(lines.after(self.before(offset), self.at))
+        Some(lines.after(self.before(offset), self.begin()))
+    }
+
+    /// Where `text` begins in the whole text.
+    fn begin(&self) -> u64 {
+        self.at - self.start as u64
     }
 
     fn byte(&self, offset: usize) -> String {
         format!("byte {}", self.at + offset as u64 + 1)
     }
 
+    /// What `text` has in front of a byte of the rest.
     fn before(&self, offset: usize) -> &[u8] {
-        let rest = self.rest().as_bytes();
-        &rest[..offset.min(rest.len())]
+        let text = self.text.as_bytes();
+        &text[..(self.start + offset).min(text.len())]
     }
 }
 

@@ -17,6 +17,11 @@ pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0)
 }
 
+/// The same for text, which is not looked at again for whether it is UTF-8.
+pub fn parse_text(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str::<Strict>(text).map(|strict| strict.0)
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -73,10 +78,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some((key, Strict(value))) = members.next_entry::<String, _>()? {
-            if object.contains_key(&key) {
+            if object.insert(key, value).is_some() {
                 return Err(de::Error::custom("duplicate key in an object"));
             }
-            object.insert(key, value);
         }
         Ok(Value::Object(object))
     }
