@@ -17,8 +17,9 @@ use tokio::task::JoinHandle;
 use crate::fold::{CALL_PACK, Writing};
 use crate::{Error, Indexes, Result, prefix};
 
-/// How many lots of records wait to be taken in: writing goes on meanwhile, and no further.
-const WAITING: usize = 1;
+/// How many lots of records, some hundred each, wait to be taken in: writing goes on while a pack is made,
+/// and no further.
+const WAITING: usize = 12;
 
 /// How long writing waits for that. A store that hangs must not hold up the rows.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -33,7 +33,7 @@ const CHUNK: usize = 5_000;
 /// mostly in memory, so a call, which has a file to read besides, makes smaller packs; they are merged in
 /// the background.
 const PACK: usize = 250_000;
-pub(crate) const CALL_PACK: usize = 25_000;
+pub(crate) const CALL_PACK: usize = 15_000;
 
 /// The most markers of records that one fold takes, the oldest first.
 const MAX_RECORDS: usize = 2_000;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use api::{App, Result};
 use formats::Cursor;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use indexing::{Ahead, Effort, Folded, Own};
 use model::collection::Collection;
 use model::id::{TenantId, UploadId};
@@ -17,6 +19,9 @@ use crate::input::{Input, failure};
 use crate::run::{cancelled, deleted, replaced};
 use crate::window::{Slice, Window};
 use crate::write::{Writer, Written};
+
+/// How many slices are written at once, so that the table is not idle at a slice's end.
+const AT_ONCE: usize = 2;
 
 /// How many slices wait to be written, so that reading goes on meanwhile.
 const WAITING: usize = 1;
@@ -82,26 +87,54 @@ impl Part {
         let mut slices = read(input, window, number);
         let tenant = &writer.author.target.tenant;
         let mut told = Instant::now();
-        while let Some(slice) = slices.recv().await {
-            let slice = match slice {
-                Ok(slice) => slice,
-                Err(error) => return (this, Err(error)),
+        let (mut goes_on, mut has_begun, mut failure) = (true, false, None);
+        let (mut next, mut writing) = (None, FuturesOrdered::new());
+        // How many records those that are being written may add.
+        let mut promised = 0;
+        loop {
+            goes_on &= !has_begun || stop.is_none_or(|stop| Instant::now() < stop);
+            let left = writer
+                .rows
+                .saturating_sub(this.written.tally.added() + promised);
+            // What those before it may add and do not is there for a slice: one that needs it waits.
+            let may_begin =
+                |slice: &mut Slice| promised == 0 || slice.candidates.len() as u64 <= left;
+            if goes_on && let Some(slice) = next.take_if(may_begin) {
+                promised += left.min(slice.candidates.len() as u64);
+                writing.push_back(writer.write(slice, left));
+                has_begun = true;
+            }
+            let done = tokio::select! {
+                slice = slices.recv(), if goes_on && next.is_none() && writing.len() < AT_ONCE => {
+                    goes_on = matches!(slice, Some(Ok(_)));
+                    match slice {
+                        Some(Ok(slice)) => next = Some(slice),
+                        Some(Err(error)) => failure = Some(error),
+                        None => {}
+                    }
+                    continue;
+                }
+                Some(done) = writing.next() => done,
+                else => break,
             };
-            (this.end, this.bytes) = (slice.end, slice.bytes);
-            let written = writer.write(slice, &mut this.written, errors).await;
+            promised -= done.promised;
+            (this.end, this.bytes) = (done.end, done.bytes);
+            this.written.add(done.written, errors);
             let kept = errors
                 .keep(writer.app, (tenant, part.0), part.1, false)
                 .await;
-            if let Err(error) = written.and(kept) {
-                return (this, Err(error));
+            if let Err(error) = done.result.and(kept) {
+                failure.get_or_insert(error);
             }
-            if stop.is_some_and(|stop| Instant::now() >= stop) {
-                break;
-            }
+            // Those under way are waited for: whoever counts what was written may begin afterwards.
+            goes_on &= failure.is_none();
             if told.elapsed() >= TELL {
                 writer.tell(&this.written, this.bytes).await;
                 told = Instant::now();
             }
+        }
+        if let Some(error) = failure {
+            return (this, Err(error));
         }
         let kept = errors
             .keep(writer.app, (tenant, part.0), part.1, true)
@@ -127,10 +160,11 @@ pub(crate) async fn reject(
     while let Some(slice) = slices.recv().await {
         let mut slice = slice?;
         (this.end, this.bytes) = (slice.end, slice.bytes);
-        slice.count(&mut this.written.summary, errors);
+        let mut rejected = Written::before(&mut slice);
         for candidate in slice.candidates {
-            this.written.not_written(candidate.row, errors);
+            rejected.not_written(candidate.row);
         }
+        this.written.add(rejected, errors);
         errors.keep(app, (tenant, part.0), part.1, false).await?;
     }
     errors.keep(app, (tenant, part.0), part.1, true).await?;

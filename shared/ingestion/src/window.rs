@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use formats::{Cursor, Row};
 use model::id::RecordId;
 use model::record::Draft;
-use model::upload::Summary;
 
-use crate::errors::Errors;
 use crate::input::{Input, Reading, Target};
 
 /// How many rows are taken together: within so many, the last of two rows with one `source_id`
@@ -16,8 +14,8 @@ pub(crate) const WINDOW: u64 = 100_000;
 
 /// How many rows, and about how many bytes of a file, are read and written at once: what is parsed
 /// takes many times the room of its text.
-pub(crate) const SLICE: usize = 1_250;
-const SLICE_BYTES: u64 = 256 * 1024;
+pub(crate) const SLICE: usize = 500;
+const SLICE_BYTES: u64 = 96 * 1024;
 
 /// After so many faults a slice ends: a row may have very many.
 const SLICE_FAULTS: usize = 1_250;
@@ -141,17 +139,5 @@ impl Window {
         }
         slice.bytes = reading.bytes();
         Ok((slice.submitted > 0).then_some(slice))
-    }
-}
-
-impl Slice {
-    /// Counts what needs no writing.
-    pub(crate) fn count(&mut self, summary: &mut Summary, errors: &mut Errors) {
-        summary.submitted += self.submitted;
-        summary.dedup_skipped += self.repeated;
-        summary.rejected += self.rejected.len() as u64;
-        for (row, faults) in self.rejected.drain(..) {
-            errors.add(row, faults);
-        }
     }
 }

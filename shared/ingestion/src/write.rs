@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use api::{App, Error, Result};
+use formats::Cursor;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indexing::Ahead;
+use model::Faults;
 use model::collection::Collection;
 use model::id::{RecordId, UploadId};
 use model::record::{Origin, Record, SourceType, Visibility};
@@ -13,6 +15,7 @@ use model::upload::{Glimpse, Summary};
 use table::back_off;
 use table::cap::{Note, Tally};
 use table::record::{Added, Existing, Place};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::errors::Errors;
@@ -75,6 +78,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) own: HashSet<UploadId>,
     /// When to give up.
     pub(crate) deadline: Instant,
+    /// Whether the collection is listed among those that have public records.
+    pub(crate) listed: OnceCell<()>,
 }
 
 /// What was written.
@@ -88,8 +93,20 @@ pub(crate) struct Written {
     pub(crate) slowed: bool,
     /// Whether a row that is called rejected may have been written.
     pub(crate) unsure: bool,
-    /// Whether the collection is listed among those that have public records.
-    listed: bool,
+    /// What was wrong with the rows that were rejected, until it is kept.
+    pub(crate) faults: Vec<(u64, Faults)>,
+}
+
+/// A slice that was written, as far as it could be.
+pub(crate) struct Done {
+    /// How many records it might have added.
+    pub(crate) promised: u64,
+    /// Where the next slice begins, and how many bytes of the file lie before it.
+    pub(crate) end: Cursor,
+    pub(crate) bytes: u64,
+    /// What was written is counted, also if the rest failed.
+    pub(crate) written: Written,
+    pub(crate) result: Result<()>,
 }
 
 /// A row as the record that it becomes where there is none.
@@ -108,22 +125,48 @@ enum Change {
 }
 
 impl Written {
+    /// What a slice comes to whose candidates are still to be written.
+    pub(crate) fn before(slice: &mut Slice) -> Self {
+        let faults = std::mem::take(&mut slice.rejected);
+        let summary = Summary {
+            submitted: slice.submitted,
+            rejected: faults.len() as u64,
+            dedup_skipped: slice.repeated,
+            ..Summary::default()
+        };
+        Self {
+            summary,
+            faults,
+            ..Self::default()
+        }
+    }
+
     /// Rejects a row that may have been written all the same.
-    pub(crate) fn not_written(&mut self, row: u64, errors: &mut Errors) {
+    pub(crate) fn not_written(&mut self, row: u64) {
         self.unsure = true;
-        self.left_out(row, errors);
+        self.left_out(row);
     }
 
     /// Rejects a row with which nothing was tried.
-    fn left_out(&mut self, row: u64, errors: &mut Errors) {
-        self.summary.rejected += 1;
-        errors.add(
-            row,
-            [model::Fault::new(
-                "not_written",
-                "The row could not be written in time; send the file again",
-            )],
+    fn left_out(&mut self, row: u64) {
+        let fault = model::Fault::new(
+            "not_written",
+            "The row could not be written in time; send the file again",
         );
+        self.summary.rejected += 1;
+        self.faults.push((row, vec![fault]));
+    }
+
+    /// Adds what further rows came to.
+    pub(crate) fn add(&mut self, other: Self, errors: &mut Errors) {
+        self.summary.add(other.summary);
+        self.tally.merge(other.tally);
+        self.last = self.last.max(other.last);
+        self.slowed |= other.slowed;
+        self.unsure |= other.unsure;
+        for (row, faults) in other.faults {
+            errors.add(row, faults);
+        }
     }
 }
 
@@ -143,20 +186,27 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes a slice. What was written is counted, also if the rest failed.
-    pub(crate) async fn write(
-        &self,
-        mut slice: Slice,
-        written: &mut Written,
-        errors: &mut Errors,
-    ) -> Result<()> {
-        slice.count(&mut written.summary, errors);
+    /// Writes a slice, and adds no more records than `left`.
+    pub(crate) async fn write(&self, mut slice: Slice, left: u64) -> Done {
+        let mut written = Written::before(&mut slice);
+        let promised = left.min(slice.candidates.len() as u64);
+        let (end, bytes) = (slice.end, slice.bytes);
+        let result = self.try_write(slice, left, &mut written).await;
+        Done {
+            promised,
+            end,
+            bytes,
+            written,
+            result,
+        }
+    }
+
+    async fn try_write(&self, slice: Slice, left: u64, written: &mut Written) -> Result<()> {
         let now = self.app.clock.now();
         let candidates = slice.candidates.into_iter();
         let pending: Vec<Pending> = candidates.map(|row| self.pending(row, now)).collect();
-        let all: Vec<&Record> = pending.iter().map(|pending| &pending.record).collect();
-        self.list_openly(&all, written).await?;
-        let (new, mut changes) = self.sort(pending, written, errors).await?;
+        self.list_openly(&pending).await?;
+        let (new, mut changes) = self.sort(pending, left, written).await?;
         let records: Vec<&Record> = new.iter().map(|pending| &pending.record).collect();
         let (table, deadline) = (&self.app.table, self.deadline);
         let additions = table.add_records(&self.place, &records, deadline).await;
@@ -173,7 +223,7 @@ impl Writer<'_> {
                     fresh.push(record);
                 }
                 Some(Added::Exists(existing)) => changes.push((pending, *existing)),
-                Some(Added::NotWritten) => written.not_written(pending.record.row, errors),
+                Some(Added::NotWritten) => written.not_written(pending.record.row),
                 // A failure left it open, and ends the upload.
                 None => {}
             }
@@ -197,7 +247,7 @@ impl Writer<'_> {
                 }
                 Ok(Change::Before) => written.summary.accepted += 1,
                 Ok(Change::None) => written.summary.dedup_skipped += 1,
-                Ok(Change::NotWritten) => written.not_written(row, errors),
+                Ok(Change::NotWritten) => written.not_written(row),
                 Err(error) => failure = Some(error),
             }
         }
@@ -213,10 +263,9 @@ impl Writer<'_> {
     async fn sort(
         &self,
         pending: Vec<Pending>,
+        left: u64,
         written: &mut Written,
-        errors: &mut Errors,
     ) -> Result<(Vec<Pending>, Vec<(Pending, Existing)>)> {
-        let left = self.rows.saturating_sub(written.tally.added());
         if pending.len() as u64 <= left {
             return Ok((pending, Vec::new()));
         }
@@ -224,7 +273,7 @@ impl Writer<'_> {
         let Some(mut existing) = self.existing(&pending, written).await? else {
             // As whatever is late: a step in the background that comes to this tries the part again.
             for pending in pending {
-                written.not_written(pending.record.row, errors);
+                written.not_written(pending.record.row);
             }
             return Ok((new, known));
         };
@@ -232,7 +281,7 @@ impl Writer<'_> {
             match existing.remove(&pending.record.id) {
                 Some(existing) => known.push((pending, existing)),
                 None if (new.len() as u64) < left => new.push(pending),
-                None => written.left_out(pending.record.row, errors),
+                None => written.left_out(pending.record.row),
             }
         }
         Ok((new, known))
@@ -269,15 +318,15 @@ impl Writer<'_> {
     }
 
     /// Sees to it that the collection is listed before the first public record is there.
-    async fn list_openly(&self, records: &[&Record], written: &mut Written) -> Result<()> {
-        let is_public = |record: &&Record| record.visibility == Visibility::Public;
-        if written.listed || self.collection.listed || !records.iter().any(is_public) {
+    async fn list_openly(&self, rows: &[Pending]) -> Result<()> {
+        let is_public = |row: &Pending| row.record.visibility == Visibility::Public;
+        if self.collection.listed || !rows.iter().any(is_public) {
             return Ok(());
         }
         let Collection { name, number, .. } = self.collection;
         let tenant = &self.author.target.tenant;
-        self.app.table.list_openly(tenant, name, *number).await?;
-        written.listed = true;
+        let list = || self.app.table.list_openly(tenant, name, *number);
+        self.listed.get_or_try_init(list).await?;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use table::cap::{Caps, Note};
 use testkit::TestApp;
 
 /// How many rows a step without time takes.
-const SLICE: u64 = 1_250;
+const SLICE: u64 = 500;
 
 #[tokio::test]
 async fn a_file_that_has_arrived_becomes_records() {
@@ -63,7 +63,7 @@ async fn a_file_is_done_in_as_many_steps_as_it_takes() {
     let app = TestApp::with(api::Router::new(), &SETTINGS).await;
     let (whole, parts) = (app.tenant(Plan::Scale).await, app.tenant(Plan::Scale).await);
     let (whole, parts) = (whole.tenant, parts.tenant);
-    let file = file(3_000);
+    let file = file(1_200);
     let first = send(&app, &whole, "parts.ndjson", &file).await;
     assert_eq!(
         run(&app.app, &whole, first, LONG).await.unwrap(),

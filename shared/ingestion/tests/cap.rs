@@ -28,7 +28,7 @@ use testkit::{Fault, SDK_ATTEMPTS, TestApp};
 const PARTS: (&str, &str) = ("parts", "product");
 
 /// How many rows a step without time takes.
-const SLICE: u32 = 1_250;
+const SLICE: u32 = 500;
 
 /// A file that is slow to begin, so that a test that sees what its upload has reserved has time.
 struct Slow(String);
@@ -234,14 +234,49 @@ async fn what_is_left_of_the_room_is_all_that_the_next_step_adds() {
     let job = found(&app, &tenant, id).await;
     assert_eq!((job.status, job.steps), (Status::Complete, 2));
     let expected = Summary {
-        submitted: 1_300,
+        submitted: 550,
         accepted: 30,
         rejected: 20,
-        dedup_skipped: 1_250,
+        dedup_skipped: 500,
     };
     assert_eq!(job.summary, expected);
-    assert_not_written(&errors(&app, &tenant, id).await, 1_281..1_301);
-    assert_eq!(records(&app, &tenant).await.len(), 1_280);
+    assert_not_written(&errors(&app, &tenant, id).await, 531..551);
+    assert_eq!(records(&app, &tenant).await.len(), 530);
+}
+
+/// Slices are written beside each other, and each may need all that is left.
+#[tokio::test]
+async fn slices_together_add_no_more_than_is_left() {
+    let app = TestApp::with(api::Router::new(), &SETTINGS).await;
+    let tenant = app.tenant(Plan::Pro).await.tenant;
+    app.add(&tenant, PARTS, &rows(0..3 * SLICE, "old")).await;
+    // Ten of them are new.
+    let all = rows(0..3 * SLICE + 10, "old");
+    let id = send(&app, &tenant, "parts.ndjson", &file(&all)).await;
+    let first = run(&app.app, &tenant, id, Duration::ZERO).await.unwrap();
+    assert_eq!(first, Progress::More);
+    delete(&app, &tenant, SLICE..SLICE + 20).await;
+    delete(&app, &tenant, 2 * SLICE..2 * SLICE + 20).await;
+
+    let second = run(&app.app, &tenant, id, LONG).await.unwrap();
+
+    assert_eq!(second, Progress::Done);
+    let job = found(&app, &tenant, id).await;
+    let expected = Summary {
+        submitted: 1_510,
+        accepted: 10,
+        rejected: 40,
+        dedup_skipped: 1_460,
+    };
+    assert_eq!(job.summary, expected);
+    let rejected: Vec<u64> = errors(&app, &tenant, id)
+        .await
+        .iter()
+        .map(|error| error.row)
+        .collect();
+    let none_left = (511..521).chain(1_001..1_021).chain(1_501..1_511);
+    assert_eq!(rejected, none_left.collect::<Vec<u64>>());
+    assert_eq!(records(&app, &tenant).await.len(), 1_470);
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn beside_an_upload_only_small_merges_that_are_long_due_are_made() {
-        let packs = |count| segments(&vec![(25_000, 0); count]);
+        let packs = |count| segments(&vec![(15_000, 0); count]);
         let large = segments(&[(200_000, 0); 4]);
         assert!(is_due(&packs(8), Effort::Background));
         assert!(!is_due(&packs(31), Effort::Beside));

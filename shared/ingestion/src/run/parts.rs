@@ -10,6 +10,7 @@ use model::collection::Collection;
 use model::id::UploadId;
 use table::cap::{Ending, Hold, Note};
 use table::record::Place;
+use tokio::sync::OnceCell;
 
 use super::{Reservation, Run, cursor, unavailable};
 use crate::part::{Part, fold, moved, reject, survey};
@@ -80,6 +81,7 @@ impl Run<'_> {
             earlier: self.earlier(),
             own: self.own(),
             deadline: self.deadline,
+            listed: OnceCell::new(),
         };
         let end = window.end;
         self.errors.begin();

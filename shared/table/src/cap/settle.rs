@@ -59,6 +59,17 @@ impl Tally {
         self.batch.changed.push(id);
     }
 
+    /// Adds what another one counted: of other records, each in one of them.
+    pub fn merge(&mut self, other: Self) {
+        for (shard, tally) in other.shards {
+            let shard = self.shards.entry(shard).or_default();
+            shard.added += tally.added;
+            shard.public += tally.public;
+        }
+        self.batch.added.extend(other.batch.added);
+        self.batch.changed.extend(other.batch.changed);
+    }
+
     /// How many records were added.
     #[must_use]
     pub fn added(&self) -> u64 {
