@@ -283,4 +283,22 @@ mod tests {
             assert_eq!(window.line(0), "line 4", "{end:?}");
         }
     }
+
+    #[test]
+    fn a_line_that_ends_where_a_piece_does_is_counted_once() {
+        for (end, column) in [("\r\n", 1), ("\r", 2), ("\n", 2)] {
+            let text = format!("{}{end}bc", "a".repeat(PIECE - 1));
+            let mut window = Window::over(text);
+            assert!(window.fill().unwrap());
+            window.consume_all();
+            assert_eq!(window.line(0), "line 2", "{end:?}");
+            assert!(window.fill().unwrap());
+            window.consume(1);
+            assert_eq!(
+                window.place(0),
+                format!("line 2 column {column}"),
+                "{end:?}"
+            );
+        }
+    }
 }
