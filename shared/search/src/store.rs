@@ -43,11 +43,26 @@ const CONNECTING: Duration = Duration::from_secs(2);
 const ASIDE: u64 = 8 << 20;
 const ASIDE_REMOTE: u64 = 64 << 20;
 
-/// How much of a file is read at once to be written.
-const CHUNK: usize = 4 << 20;
+/// How a long object is written.
+#[derive(Debug, Clone, Copy)]
+struct Parting {
+    /// The bytes of a part; the last one may have fewer.
+    bytes: usize,
+    /// How many parts are under way at once.
+    at_once: usize,
+}
 
-/// How many parts are written at once.
-const PARTS_AT_ONCE: usize = 8;
+/// By a network many at once are faster; S3 takes none that is smaller.
+const TO_REMOTE: Parting = Parting {
+    bytes: 5 << 20,
+    at_once: 8,
+};
+
+/// A disk takes them one after the other: more would only be in memory meanwhile.
+const TO_DISK: Parting = Parting {
+    bytes: 1 << 20,
+    at_once: 1,
+};
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
@@ -157,19 +172,23 @@ impl Part {
 }
 
 /// Sends the parts of an object.
-async fn send(write: &mut WriteMultipart, parts: Vec<Part>) -> Result<(), StoreError> {
+async fn send(
+    write: &mut WriteMultipart,
+    parting: Parting,
+    parts: Vec<Part>,
+) -> Result<(), StoreError> {
     for part in parts {
         match part {
             Part::Bytes(bytes) => {
-                write.wait_for_capacity(PARTS_AT_ONCE).await?;
+                write.wait_for_capacity(parting.at_once).await?;
                 write.put(bytes);
             }
             Part::File(file, len) => {
-                for start in (0..len).step_by(CHUNK) {
-                    let (file, end) = (Arc::clone(&file), len.min(start + CHUNK as u64));
+                for start in (0..len).step_by(parting.bytes) {
+                    let (file, end) = (Arc::clone(&file), len.min(start + parting.bytes as u64));
+                    write.wait_for_capacity(parting.at_once).await?;
                     let read = tokio::task::spawn_blocking(move || read_at(&file, start..end));
                     let bytes = read.await.map_err(io::Error::other)?;
-                    write.wait_for_capacity(PARTS_AT_ONCE).await?;
                     write.put(bytes.map_err(io::Error::other)?);
                 }
             }
@@ -293,8 +312,9 @@ impl Store {
             return Ok(());
         }
         let upload = self.objects().put_multipart(&path).await?;
-        let mut write = WriteMultipart::new(upload);
-        if let Err(error) = send(&mut write, parts).await {
+        let parting = if self.is_remote() { TO_REMOTE } else { TO_DISK };
+        let mut write = WriteMultipart::new_with_chunk_size(upload, parting.bytes);
+        if let Err(error) = send(&mut write, parting, parts).await {
             // Parts of what is not ended would stay on S3.
             let _ = write.abort().await;
             return Err(error);
@@ -394,7 +414,7 @@ mod tests {
     async fn an_object_of_bytes_and_files_is_their_bytes_in_order_wherever_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let address = Store::address_of(folder.path()).unwrap();
-        let long: Vec<u8> = (0..=250).cycle().take(CHUNK * 2 + 1).collect();
+        let long: Vec<u8> = (0..=250).cycle().take(TO_REMOTE.bytes * 2 + 1).collect();
         for address in [address.as_str(), "memory:///"] {
             let store = Store::open(address, Caches::default(), None).unwrap();
             let parts = vec![
@@ -421,7 +441,7 @@ mod tests {
         let address = Store::address_of(folder.path()).unwrap();
         for address in [address.as_str(), "memory:///"] {
             let store = Store::open(address, Caches::default(), None).unwrap();
-            let Part::File(short, len) = file(&vec![1; CHUNK * 2]) else {
+            let Part::File(short, len) = file(&vec![1; TO_REMOTE.bytes * 2]) else {
                 unreachable!("a file")
             };
 
