@@ -153,7 +153,7 @@ impl JsonRows {
 
 /// Whether the row was not parsed, for whatever reason.
 fn is_no_json(parsed: &Parsed) -> bool {
-    let is_unread = |fault: &Fault| matches!(fault.kind, "json_invalid" | "too_deep");
+    let is_unread = |fault: &Fault| matches!(fault.kind, "json_invalid" | "too_deep" | "too_large");
     parsed
         .as_ref()
         .is_err_and(|faults| faults.iter().any(is_unread))
@@ -161,7 +161,7 @@ fn is_no_json(parsed: &Parsed) -> bool {
 
 /// The draft of a row's text.
 fn row(text: &str) -> Parsed {
-    let value = json::parse_text(text).map_err(|error| unread(&error))?;
+    let value = json::parse_record(text).map_err(|error| unread(&error))?;
     if may_lose_digits(text, &value) && json::loses_digits(text) {
         return Err(vec![json::too_many_digits()]);
     }
@@ -173,6 +173,9 @@ fn row(text: &str) -> Parsed {
 
 fn unread(error: &serde_json::Error) -> Faults {
     let plain = plain(error);
+    if plain == json::TOO_MUCH {
+        return too_large();
+    }
     vec![if error.is_data() {
         Fault::new("json_invalid", "The row has a duplicate key")
     } else if plain == "recursion limit exceeded" {
@@ -235,7 +238,7 @@ mod tests {
 
     /// What a row is without a shorter way.
     fn expected(text: &str) -> Parsed {
-        let value = json::parse_text(text).map_err(|error| unread(&error))?;
+        let value = json::parse_record(text).map_err(|error| unread(&error))?;
         if json::loses_digits(text) {
             return Err(vec![json::too_many_digits()]);
         }

@@ -61,6 +61,6 @@ pub(crate) fn invalid(kind: &'static str, message: impl Into<String>) -> Error {
 
 /// What is wrong with a row that is not worth taking apart.
 pub(crate) fn too_large() -> Faults {
-    let message = "The row has more than 1 MB, a record at most 48 KB";
+    let message = "The row has more than 1 MB or too many values; a record has at most 48 KB";
     vec![Fault::new("too_large", message)]
 }

@@ -15,6 +15,10 @@ use crate::xml_rows::Wanted;
 /// How deep elements may be nested.
 const MAX_DEPTH: usize = 100;
 
+/// The most objects of a record: four times what fit into the largest one. Each takes far more memory than
+/// its text.
+const MAX_OBJECTS: usize = 25_000;
+
 /// A name of so many bytes is not listed.
 const LONG_NAME: usize = 100;
 
@@ -23,7 +27,7 @@ const LONG_NAME: usize = 100;
 pub(crate) enum Step {
     More,
     /// A record ended, which took so many bytes; it is not there if nobody wanted it or if it was
-    /// larger than a row may be.
+    /// larger than a row may be, or had too many objects.
     Record(Option<Map<String, Value>>, usize),
     End,
 }
@@ -54,6 +58,8 @@ struct Record {
     depth: usize,
     /// Its first byte.
     begin: u64,
+    /// How many objects were made within it.
+    objects: usize,
     /// Whether it is to be kept.
     is_kept: bool,
 }
@@ -121,7 +127,7 @@ impl Tree {
         };
         if let Some(record) = &mut self.record
             && record.is_kept
-            && size(record.begin, after) > MAX_ROW
+            && (size(record.begin, after) > MAX_ROW || record.objects > MAX_OBJECTS)
         {
             record.is_kept = false;
             self.elements.clear();
@@ -178,6 +184,7 @@ impl Tree {
             self.record = Some(Record {
                 depth: 1,
                 begin: before,
+                objects: 0,
                 is_kept: is_wanted,
             });
         } else if !self.any_record
@@ -200,6 +207,7 @@ impl Tree {
             depth,
             begin,
             is_kept,
+            ..
         } = *record;
         if depth > 0 {
             if is_kept {
@@ -234,6 +242,11 @@ impl Tree {
         let is_own = self.open == 1 && OWN.contains(&name);
         let is_text = is_own || (self.wanted == Wanted::Bmecat && bmecat::TEXTS.contains(&name));
         if let Some(value) = element.take_value(is_own, is_text) {
+            if let Some(record) = &mut self.record
+                && value.is_object()
+            {
+                record.objects += 1;
+            }
             add(&mut around.fields, mem::take(&mut element.name), value);
         } else {
             element.name.clear();
@@ -368,5 +381,11 @@ mod tests {
             "<parts><part><a>{large}</a><b><c>{large}</c><d>1</d></b></part><part><e>1</e></part></parts>"
         );
         assert_eq!(parts(&document).unwrap(), [Value::Null, json!({"e": 1})]);
+
+        let objects = |count| r#"<a b="1"/>"#.repeat(count);
+        let (many, too_many) = (objects(10_000), objects(30_000));
+        let document = format!("<parts><part>{too_many}</part><part>{many}</part></parts>");
+        let list = vec![json!({"b": 1}); 10_000];
+        assert_eq!(parts(&document).unwrap(), [Value::Null, json!({"a": list})]);
     }
 }

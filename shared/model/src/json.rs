@@ -1,9 +1,10 @@
 //! JSON as a careful server reads it: no duplicate keys, bounded depth, one form for one number.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
@@ -14,25 +15,80 @@ use crate::fault::Fault;
 ///
 /// Two readers of such a document may see different values, which is how filters are passed by.
 pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0)
+    document(serde_json::Deserializer::from_slice(bytes), usize::MAX)
 }
 
-/// The same for text, which is not looked at again for whether it is UTF-8.
-pub fn parse_text(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str::<Strict>(text).map(|strict| strict.0)
+/// The same for the text of a record, which is not looked at again for whether it is UTF-8. What would take
+/// far more memory than the largest record ends with an error of the message [`TOO_MUCH`].
+pub fn parse_record(text: &str) -> Result<Value, serde_json::Error> {
+    document(serde_json::Deserializer::from_str(text), MOST_MEMORY)
 }
 
-struct Strict(Value);
+/// What is wrong with a record that takes too much memory.
+pub const TOO_MUCH: &str = "too many values";
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
+/// The most memory that a record may take while it is read, in bytes: three times what one takes whose
+/// text is nothing but small objects.
+const MOST_MEMORY: usize = 16 << 20;
+
+/// A node of a B-tree has room for eleven members, of which about eight are there.
+const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>());
+const MEMBERS: usize = 8;
+
+fn document<'de, R: serde_json::de::Read<'de>>(
+    mut reader: serde_json::Deserializer<R>,
+    memory: usize,
+) -> Result<Value, serde_json::Error> {
+    let left = Cell::new(memory);
+    let value = Strict { left: &left }.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// About how many bytes an object takes in memory. That may be a hundred times its text: a small object
+/// takes a whole node of a B-tree.
+pub(crate) fn size_in_memory(object: &Map<String, Value>) -> usize {
+    let members = object
+        .iter()
+        .map(|(name, value)| name.len() + behind(value));
+    object.len().div_ceil(MEMBERS) * NODE + members.sum::<usize>()
+}
+
+/// What a value takes beside itself.
+fn behind(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => {
+            size_of_val(values.as_slice()) + values.iter().map(behind).sum::<usize>()
+        }
+        Value::Object(members) => size_in_memory(members),
     }
 }
 
-struct StrictVisitor;
+/// Makes a value, and takes no more memory for it than is left.
+#[derive(Clone, Copy)]
+struct Strict<'a> {
+    left: &'a Cell<usize>,
+}
 
-impl<'de> Visitor<'de> for StrictVisitor {
+impl Strict<'_> {
+    fn spend<E: de::Error>(self, bytes: usize) -> Result<(), E> {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.ok_or_else(|| E::custom(TOO_MUCH))?);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -69,7 +125,8 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(self)? {
+            self.spend(size_of::<Value>())?;
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -77,7 +134,11 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((key, Strict(value))) = members.next_entry::<String, _>()? {
+        while let Some(key) = members.next_key::<String>()? {
+            if object.len().is_multiple_of(MEMBERS) {
+                self.spend(NODE)?;
+            }
+            let value = members.next_value_seed(self)?;
             if object.insert(key, value).is_some() {
                 return Err(de::Error::custom("duplicate key in an object"));
             }
@@ -348,6 +409,28 @@ mod tests {
             Some(vec![name("b"), Step::Index(1), name("c")])
         );
         assert_eq!(path("123456789012345678901234"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_record_of_a_megabyte_of_small_values_is_given_up_early() {
+        let list = |item: &str, count| format!("[{}]", vec![item; count].join(","));
+        // The largest record that there may be.
+        parse_record(&list(r#"{"":1}"#, 48 * 1024 / 7)).unwrap();
+        let large = list(r#"{"":1}"#, 1024 * 1024 / 7);
+        let error = parse_record(&large).unwrap_err();
+        assert!(error.to_string().starts_with(TOO_MUCH), "{error}");
+        assert!(error.column() < 200_000, "{error}");
+        parse(large.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn many_small_objects_take_many_times_their_text() {
+        let size = |value: Value| size_in_memory(value.as_object().unwrap());
+        assert_eq!(size(json!({})), 0);
+        let text = size(json!({"a": "b".repeat(10_000)}));
+        assert!((10_000..11_000).contains(&text), "{text}");
+        let objects = size(json!({"a": vec![json!({"b": 1}); 1_000]}));
+        assert!((600_000..700_000).contains(&objects), "{objects}");
     }
 
     #[test]

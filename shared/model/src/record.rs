@@ -155,7 +155,21 @@ pub struct Origin {
     pub at: Moment,
 }
 
+impl Record {
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub fn size_in_memory(&self) -> usize {
+        size_of::<Self>() + behind(&self.name, self.description.as_deref(), &self.data)
+    }
+}
+
 impl Draft {
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub fn size_in_memory(&self) -> usize {
+        size_of::<Self>() + behind(&self.name, self.description.as_deref(), &self.data)
+    }
+
     /// The first version of the record that the row becomes.
     #[must_use]
     pub fn into_record(self, origin: Origin) -> Record {
@@ -235,6 +249,11 @@ fn check(name: &str, description: Option<&str>, data: &Map<String, Value>) -> Re
         ));
     }
     Ok(())
+}
+
+/// What they take in memory.
+fn behind(name: &str, description: Option<&str>, data: &Map<String, Value>) -> usize {
+    name.len() + description.map_or(0, str::len) + json::size_in_memory(data)
 }
 
 fn size(name: &str, description: Option<&str>, data: &Map<String, Value>) -> usize {

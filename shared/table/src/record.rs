@@ -209,7 +209,7 @@ pub(crate) fn authored(collection: &CollectionName, item: Item) -> Result<Existi
     let key = Key::of(&item);
     let body: Body = item::read(item)?;
     // Not serde_json's own maps: they take some keys for private signs of other things.
-    let data = match json::parse_text(&body.data) {
+    let data = match json::parse_record(&body.data) {
         Ok(Value::Object(data)) => data,
         parsed => {
             return Err(Error::Corrupt {

@@ -126,6 +126,25 @@ fn json_is_read_at_any_depth_and_size() {
 }
 
 #[test]
+fn a_row_of_many_small_objects_is_given_up_and_the_next_one_read() {
+    let objects = vec![r#"{"a":1}"#; 100_000].join(",");
+    let (large, small) = (
+        format!("{{\"name\": \"x\", \"o\": [{objects}]}}"),
+        r#"{"name": "y"}"#,
+    );
+    for (name, content) in [
+        ("a.json", format!("[{large}, {small}]")),
+        ("a.ndjson", format!("{large}\n{small}")),
+    ] {
+        let kinds = kinds(&rows(name, content));
+        assert_eq!(kinds, [Some("too_large"), None], "{name}");
+    }
+    let broken = large.replace("]}", ",]}");
+    let list = format!("[{broken}, {small}]");
+    assert_eq!(fault("a.json", list), ("file", "json_invalid"));
+}
+
+#[test]
 fn a_layout_is_found_in_the_beginning() {
     for (name, head, unit) in [
         ("a.csv", "name,a\n", "x,1\n"),
