@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,15 +12,16 @@ use model::record::Record;
 use search::{Change, Store};
 use table::marker::Generation;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::fold::{CALL_PACK, Writing};
 use crate::{Error, Indexes, Result, prefix};
 
-/// How many lots of records, some hundred each, wait to be taken in: writing goes on while a pack is made,
-/// and no further.
-const WAITING: usize = 12;
+/// About how many bytes of records are taken in or wait for it: writing goes on while a pack is made, and
+/// no further.
+const WAITING: u32 = 5 << 20;
 
 /// How long writing waits for that. A store that hangs must not hold up the rows.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,10 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// publishes them if the pointer is by then still the one that they began with; if it is not, or if
 /// anything failed, they are read of the table and the packs deleted.
 pub struct Ahead {
-    records: Sender<Vec<Record>>,
+    lots: UnboundedSender<Lot>,
+    room: Arc<Semaphore>,
     made: JoinHandle<Result<Made>>,
     given_up: AtomicBool,
 }
+
+/// Records, with the room that they take.
+type Lot = (Vec<Record>, OwnedSemaphorePermit);
 
 /// What was taken in.
 pub(crate) struct Made {
@@ -75,10 +81,12 @@ impl Indexes {
         of: Generation,
         base: Pointer,
     ) -> Ahead {
-        let (send, receive) = mpsc::channel(WAITING);
+        // As many as there is room for.
+        let (send, receive) = mpsc::unbounded_channel();
         let make = make(self.clone(), prefix(tenant, name, of), base, receive);
         Ahead {
-            records: send,
+            lots: send,
+            room: Arc::new(Semaphore::new(WAITING as usize)),
             made: tokio::spawn(make),
             given_up: AtomicBool::new(false),
         }
@@ -89,7 +97,7 @@ async fn make(
     indexes: Indexes,
     prefix: String,
     base: Pointer,
-    mut records: Receiver<Vec<Record>>,
+    mut lots: UnboundedReceiver<Lot>,
 ) -> Result<Made> {
     let (mut ids, mut writing) = (HashSet::new(), None);
     let mut packs = Unpublished {
@@ -97,7 +105,7 @@ async fn make(
         paths: Vec::new(),
     };
     crate::readable(&base)?;
-    while let Some(records) = records.recv().await {
+    while let Some((records, _room)) = lots.recv().await {
         let open = match writing {
             Some(writing) => writing,
             None => Writing::open(&indexes, &prefix, &base, CALL_PACK).await?,
@@ -132,8 +140,14 @@ impl Ahead {
         if records.is_empty() || self.given_up.load(Ordering::Relaxed) {
             return;
         }
-        let sent = tokio::time::timeout(PATIENCE, self.records.send(records));
-        if sent.await.is_err() {
+        let size: usize = records.iter().map(Record::size_in_memory).sum();
+        // What is larger than all room takes all of it.
+        let size = u32::try_from(size).map_or(WAITING, |size| size.min(WAITING));
+        let room = Arc::clone(&self.room).acquire_many_owned(size);
+        if let Ok(Ok(room)) = tokio::time::timeout(PATIENCE, room).await {
+            // If they are not received, making failed, and says so at the end.
+            let _ = self.lots.send((records, room));
+        } else {
             tracing::warn!("what an upload adds is not indexed fast enough");
             self.given_up.store(true, Ordering::Relaxed);
         }
@@ -141,7 +155,7 @@ impl Ahead {
 
     /// What was taken in, once all of it is.
     pub(crate) async fn made(self) -> Option<Made> {
-        drop(self.records);
+        drop(self.lots);
         let made = self.made.await.map_err(Error::from).flatten();
         made.inspect_err(|error| {
             tracing::warn!(%error, "what an upload added is read again to be taken in");

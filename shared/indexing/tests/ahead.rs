@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use table::cap::Tally;
 use table::marker::Generation;
 use testkit::{Objects, TestApp, Upload, engine};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Where rows go.
@@ -258,8 +259,7 @@ async fn a_store_that_hangs_holds_up_the_rows_once_and_for_seconds() {
     world.objects.stopped().await;
 
     let started = Instant::now();
-    // More than wait.
-    for _ in 0..22 {
+    for _ in 0..10 {
         ahead.take(records.clone()).await;
     }
 
@@ -271,6 +271,33 @@ async fn a_store_that_hangs_holds_up_the_rows_once_and_for_seconds() {
     drop(gate);
     assert_eq!(world.fold(&upload, ahead, 2).await, 1);
     world.assert_found(&records).await;
+}
+
+/// Records wait for a pack that is being made as far as there is room for them in memory, which has little
+/// to do with their number or their text.
+#[tokio::test]
+async fn records_that_take_much_memory_do_not_wait_in_numbers() {
+    let world = World::new().await;
+    let (upload, records) = world.written().await;
+    let ahead = upload.ahead();
+    let _gate = world.objects.close().await;
+    let mut pack = strange(&records[0]);
+    pack.truncate(15_000);
+    ahead.take(pack).await;
+    world.objects.stopped().await;
+
+    // Shorter than it takes to give up.
+    let soon = Duration::from_secs(2);
+    for _ in 0..20 {
+        let taken = timeout(soon, ahead.take(records.clone())).await;
+        taken.expect("two small records have to wait");
+    }
+    let mut heavy = records[0].clone();
+    let objects = vec![json!({"number": 1}); 4_000];
+    heavy.data.insert("objects".to_owned(), json!(objects));
+    let taken = timeout(soon, ahead.take(vec![heavy])).await;
+
+    taken.expect_err("there is room for some megabytes more");
 }
 
 #[tokio::test]

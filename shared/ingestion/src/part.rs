@@ -100,7 +100,7 @@ impl Part {
             let may_begin =
                 |slice: &mut Slice| promised == 0 || slice.candidates.len() as u64 <= left;
             if goes_on && let Some(slice) = next.take_if(may_begin) {
-                promised += left.min(slice.candidates.len() as u64);
+                promised += slice.may_add(left);
                 writing.push_back(writer.write(slice, left));
                 has_begun = true;
             }
@@ -120,14 +120,15 @@ impl Part {
             promised -= done.promised;
             (this.end, this.bytes) = (done.end, done.bytes);
             this.written.add(done.written, errors);
-            let kept = errors
-                .keep(writer.app, (tenant, part.0), part.1, false)
-                .await;
-            if let Err(error) = done.result.and(kept) {
-                failure.get_or_insert(error);
+            // Those under way are waited for after a failure: whoever counts what was written may begin
+            // afterwards.
+            if failure.is_none() {
+                let kept = errors
+                    .keep(writer.app, (tenant, part.0), part.1, false)
+                    .await;
+                failure = done.result.and(kept).err();
+                goes_on &= failure.is_none();
             }
-            // Those under way are waited for: whoever counts what was written may begin afterwards.
-            goes_on &= failure.is_none();
             if told.elapsed() >= TELL {
                 writer.tell(&this.written, this.bytes).await;
                 told = Instant::now();

@@ -12,10 +12,12 @@ use crate::input::{Input, Reading, Target};
 /// wins; beyond, they apply one after the other.
 pub(crate) const WINDOW: u64 = 100_000;
 
-/// How many rows, and about how many bytes of a file, are read and written at once: what is parsed
-/// takes many times the room of its text.
+/// How many rows, and about how many bytes of a file, are read and written together.
 pub(crate) const SLICE: usize = 500;
 const SLICE_BYTES: u64 = 96 * 1024;
+
+/// About how many bytes they take in memory at most: for what is parsed that may be a hundred times its text.
+const SLICE_MEMORY: usize = 2 << 20;
 
 /// After so many faults a slice ends: a row may have very many.
 const SLICE_FAULTS: usize = 1_250;
@@ -107,11 +109,12 @@ impl Window {
             end: reading.cursor(),
             ..Slice::default()
         };
-        let mut faulty = 0;
+        let (mut faulty, mut memory) = (0, 0);
         while slice.end.row < self.end
             && slice.submitted < SLICE as u64
             && reading.bytes().saturating_sub(begin) < SLICE_BYTES
             && faulty < SLICE_FAULTS
+            && memory < SLICE_MEMORY
         {
             let Some(row) = reading.next().transpose()? else {
                 break;
@@ -126,6 +129,7 @@ impl Window {
                 Ok(draft) => {
                     let id = target.id(number, &draft);
                     if self.chosen.get(&id) == Some(&row.number) {
+                        memory += draft.size_in_memory();
                         slice.candidates.push(Candidate {
                             row: row.number,
                             id,
@@ -139,5 +143,12 @@ impl Window {
         }
         slice.bytes = reading.bytes();
         Ok((slice.submitted > 0).then_some(slice))
+    }
+}
+
+impl Slice {
+    /// How many records it may add where so many are left to be added.
+    pub(crate) fn may_add(&self, left: u64) -> u64 {
+        left.min(self.candidates.len() as u64)
     }
 }

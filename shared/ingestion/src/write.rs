@@ -189,7 +189,7 @@ impl Writer<'_> {
     /// Writes a slice, and adds no more records than `left`.
     pub(crate) async fn write(&self, mut slice: Slice, left: u64) -> Done {
         let mut written = Written::before(&mut slice);
-        let promised = left.min(slice.candidates.len() as u64);
+        let promised = slice.may_add(left);
         let (end, bytes) = (slice.end, slice.bytes);
         let result = self.try_write(slice, left, &mut written).await;
         Done {
