@@ -54,7 +54,8 @@ pub(crate) fn open(folder: Option<&Folder>) -> Result<Database> {
         .map_err(|error| anyhow!("{error}"))
         .with_context(cannot)?;
     // Writes go to the write-ahead log without waiting for the disk: a killed process loses
-    // nothing, a power cut may lose the last commits.
+    // nothing, a power cut may lose the last commits: up to 32 MB of them, which is when the log is
+    // taken into the database (`.cargo/config.toml`).
     database
         .disable_bulk_loading()
         .map_err(|error| anyhow!("{error}"))
